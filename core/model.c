@@ -1,0 +1,35 @@
+/* Looking things up in a model, and letting go of it. */
+#include "core/model.h"
+
+#include <string.h>
+
+const mc_tensor *mc_model_find(const mc_model *model, const char *name)
+{
+    size_t low = 0, high = model->tensors; /* tensors lie in the order of their names */
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        const int order = strcmp(model->tensor[mid].name, name);
+        if (order == 0) return &model->tensor[mid];
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+const mc_source *mc_model_source(const mc_model *model, const char *role)
+{
+    for (size_t i = 0; i < model->sources; i++)
+        if (strcmp(model->source[i].role, role) == 0) return &model->source[i];
+    return NULL;
+}
+
+void mc_model_close(mc_model *model)
+{
+    for (size_t i = 0; i < model->sources; i++) mc_map_close(&model->source[i].map);
+
+    mc_region memory = model->memory; /* holds the lists above, perhaps `model` too */
+    *model = (mc_model){0};
+    mc_region_close(&memory);
+}

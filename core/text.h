@@ -1,0 +1,40 @@
+/* A text that grows at its end: how reports and help are built. Running out of memory sticks, so
+ * that only the one who takes the text has to look.
+ *
+ * Numbers with a fraction go through mc_text_add_fixed: printf's %f follows the locale. */
+#ifndef MC_CORE_TEXT_H
+#define MC_CORE_TEXT_H
+
+#include "core/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* More than this is refused like a lack of memory. */
+#define MC_TEXT_MAX ((size_t)1 << 30)
+
+typedef struct {
+    char *at; /* not NUL-terminated before it is taken */
+    size_t length;
+    size_t room;
+    bool failed;
+} mc_text;
+
+void mc_text_open(mc_text *text);
+
+void mc_text_add(mc_text *text, const char *more);
+void mc_text_add_bytes(mc_text *text, const char *more, size_t n);
+void mc_text_addf(mc_text *text, const char *fmt, ...) MC_PRINTF(2, 3);
+void mc_text_add_repeated(mc_text *text, char c, size_t n);
+
+/* `value` with 0..17 decimals and a point in any locale; "inf", "-inf" or "nan" when it is no number. A
+ * value that rounds to zero has no sign. */
+void mc_text_add_fixed(mc_text *text, double value, int decimals);
+
+/* The text, NUL-terminated; free() it. NULL when memory ran out at any point. `text` is empty again. */
+char *mc_text_take(mc_text *text);
+
+/* For a text that is not taken. */
+void mc_text_close(mc_text *text);
+
+#endif

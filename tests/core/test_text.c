@@ -1,0 +1,142 @@
+/* The growing text: what goes in comes out, failure sticks, numbers ignore the locale. */
+#include "core/text.h"
+
+#include <criterion/criterion.h>
+#include <float.h>
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void expect_fixed(double value, int decimals, const char *wanted)
+{
+    mc_text text;
+    mc_text_open(&text);
+    mc_text_add_fixed(&text, value, decimals);
+    char *got = mc_text_take(&text);
+    cr_assert_not_null(got);
+    cr_expect_str_eq(got, wanted, "%g with %d decimals: %s, not %s", value, decimals, got, wanted);
+    free(got);
+}
+
+Test(text, an_empty_text_is_an_empty_string)
+{
+    mc_text text;
+    mc_text_open(&text);
+    mc_text_add(&text, "");
+    mc_text_add_repeated(&text, 'x', 0);
+    char *got = mc_text_take(&text);
+    cr_assert_not_null(got);
+    cr_expect_str_eq(got, "");
+    free(got);
+}
+
+Test(text, keeps_everything_in_order_while_it_grows)
+{
+    mc_text text;
+    mc_text_open(&text);
+    for (int i = 0; i < 2000; i++) {
+        mc_text_addf(&text, "%d,", i);
+        mc_text_add(&text, "ab");
+        mc_text_add_bytes(&text, "cdef", 2);
+        mc_text_add_repeated(&text, '-', 3);
+    }
+    char *got = mc_text_take(&text);
+    cr_assert_not_null(got);
+
+    const char *at = got;
+    for (int i = 0; i < 2000; i++) {
+        char wanted[32];
+        snprintf(wanted, sizeof wanted, "%d,abcd---", i);
+        cr_assert_eq(strncmp(at, wanted, strlen(wanted)), 0, "at piece %d", i);
+        at += strlen(wanted);
+    }
+    cr_expect_eq(*at, '\0');
+    free(got);
+}
+
+Test(text, is_empty_again_after_it_was_taken)
+{
+    mc_text text;
+    mc_text_open(&text);
+    mc_text_add(&text, "first");
+    free(mc_text_take(&text));
+    mc_text_add(&text, "second");
+    char *got = mc_text_take(&text);
+    cr_expect_str_eq(got, "second");
+    free(got);
+}
+
+Test(text, a_failure_sticks_until_it_is_taken)
+{
+    mc_text text;
+    mc_text_open(&text);
+    mc_text_add(&text, "before");
+    mc_text_add_repeated(&text, 'x', MC_TEXT_MAX); /* refused before any memory is asked for */
+    cr_expect(text.failed);
+    mc_text_add(&text, "after");
+    mc_text_addf(&text, "%d", 1);
+    mc_text_add_fixed(&text, 1.5, 2);
+    cr_expect_eq(text.length, strlen("before"));
+    cr_expect_null(mc_text_take(&text));
+    cr_expect_not(text.failed);
+    cr_expect_null(text.at);
+}
+
+Test(text, closing_without_taking_gives_the_memory_back)
+{
+    mc_text text;
+    mc_text_open(&text);
+    mc_text_add(&text, "never read");
+    mc_text_close(&text);
+    cr_expect_null(text.at);
+    mc_text_close(&text);
+}
+
+Test(text, fixed_numbers_round_and_keep_their_decimals)
+{
+    expect_fixed(0.0, 2, "0.00");
+    expect_fixed(1.005, 1, "1.0");
+    expect_fixed(-12.3456, 2, "-12.35");
+    expect_fixed(18446744073709551616.0, 0, "18446744073709551616");
+    expect_fixed(2.5, 0, "2");
+    expect_fixed(0.125, 17, "0.12500000000000000");
+    expect_fixed(0.125, 99, "0.12500000000000000");
+    expect_fixed(7.0, -3, "7");
+}
+
+Test(text, a_number_that_rounds_to_zero_has_no_sign)
+{
+    expect_fixed(-0.0, 2, "0.00");
+    expect_fixed(-0.004, 2, "0.00");
+    expect_fixed(-0.006, 2, "-0.01");
+}
+
+Test(text, no_number_is_said_in_words)
+{
+    expect_fixed((double)NAN, 2, "nan");
+    expect_fixed((double)INFINITY, 2, "inf");
+    expect_fixed(-(double)INFINITY, 2, "-inf");
+}
+
+Test(text, the_largest_double_fits)
+{
+    mc_text text;
+    mc_text_open(&text);
+    mc_text_add_fixed(&text, -DBL_MAX, 17);
+    char *got = mc_text_take(&text);
+    cr_assert_not_null(got);
+    cr_expect_eq(strlen(got), 1u + 309u + 1u + 17u);
+    free(got);
+}
+
+/* Where a locale with a comma is installed this test sees one; elsewhere it is the C locale again. */
+Test(text, a_point_stays_a_point_in_a_locale_with_commas)
+{
+    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "it_IT.UTF-8"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (setlocale(LC_NUMERIC, names[i])) break;
+    expect_fixed(-1234.5, 1, "-1234.5");
+    setlocale(LC_NUMERIC, "C");
+}
