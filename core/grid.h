@@ -1,0 +1,114 @@
+/* Grids: the values a quantized weight can take, without a word on how they are packed.
+ *
+ * A value is  s * t[u] + m.  u is a code of b bits, t the levels: the integers 0..2^b-1 or a named
+ * table (levels.h), s and m the scale and the offset of the group that the weight belongs to. Three
+ * kinds of offset:
+ *
+ *   none   symmetric. Integers: t[u] = u - 2^(b-1), so v = s * (u - 2^(b-1)). Tables carry their
+ *          own sign.
+ *   zero   m = -s z with an integer code z of 0..2^b-1:  v = s * (u - z). Integer levels only.
+ *   free   m is a number of its own:  v = s * t[u] + m.
+ *
+ * Scales are plain (one stored number a group) or two-level: integer sub-scales under a super-scale
+ * shared by `super` neighbouring groups of a row, s = S * k. A free offset under a two-level scale
+ * is two-level too, m = M * j. (K-quants, double quantization.)
+ *
+ * All arithmetic is f32 in the order written, each operation rounded (docs/container.md repeats it
+ * for decoders). s and m are rounded to their stored dtype before any code is chosen. */
+#ifndef MC_CORE_GRID_H
+#define MC_CORE_GRID_H
+
+#include "core/dtype.h"
+#include "core/err.h"
+#include "core/levels.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum { MC_OFFSET_NONE = 0, MC_OFFSET_ZERO = 1, MC_OFFSET_FREE = 2 } mc_offset;
+
+typedef struct {
+    const mc_levels *levels; /* integers of 1..8 bits, or a table */
+    mc_offset offset;
+    bool restricted;      /* symmetric integers without the code 0: range +-(2^(b-1)-1) */
+    bool negative_scale;  /* a plain scale may be negative (the target's decoder allows it) */
+    mc_dtype scale_dtype; /* F16, BF16, F32, F8_E8M0, F8_E4M3: of s and m, two-level: of S and M */
+    unsigned sub_bits;    /* 0: plain scales; else bits of a sub-scale, 4..8 */
+    unsigned super;       /* groups under one super-scale; 0 when plain */
+} mc_grid;
+
+/* The numbers of one group, already as they are stored. */
+typedef struct {
+    float scale;  /* never 0 */
+    float offset; /* MC_OFFSET_FREE, else 0 */
+    uint8_t zero; /* MC_OFFSET_ZERO; symmetric integers: 2^(b-1); else 0 */
+} mc_params;
+
+/* Refuses combinations that mean nothing ("a table has no integer zero", …). */
+mc_status mc_grid_check(const mc_grid *grid, mc_err *err);
+
+/* Codes: 2^b, or the length of the table. mc_grid_first: the smallest code in use (1 when
+ * restricted). */
+unsigned mc_grid_codes(const mc_grid *grid);
+unsigned mc_grid_first(const mc_grid *grid);
+
+/* Bits that `groups` groups of one row take beside the codes: scales, zeros, offsets, sub-scales. */
+uint64_t mc_grid_side_bits(const mc_grid *grid, uint64_t groups);
+
+float mc_grid_value(const mc_grid *grid, mc_params p, unsigned code);
+
+/* The code whose value is nearest to `w`. Integers: rint((w - m) / s) by f32 division, half to
+ * even, clamped. Tables: the nearest of the f32 values exactly, ties to the smaller level. */
+unsigned mc_grid_nearest(const mc_grid *grid, mc_params p, float w);
+
+/* n codes or values at once: the fast path of the two above, same results. */
+void mc_grid_encode(const mc_grid *grid, mc_params p, const float *w, size_t n, uint8_t *code);
+void mc_grid_decode(const mc_grid *grid, mc_params p, const uint8_t *code, size_t n, float *w);
+
+/* Weights further outside the range of the group than half a step; a step is the distance between
+ * the two levels at that end of the range. */
+size_t mc_grid_clipped(const mc_grid *grid, mc_params p, const float *w, size_t n);
+
+/* The three for `groups` groups of `group` weights that lie one after the other. */
+void mc_grid_encode_row(const mc_grid *grid, const mc_params *p, const float *w, size_t groups,
+                        size_t group, uint8_t *code);
+void mc_grid_decode_row(const mc_grid *grid, const mc_params *p, const uint8_t *code,
+                        size_t groups, size_t group, float *w);
+size_t mc_grid_clipped_row(const mc_grid *grid, const mc_params *p, const float *w, size_t groups,
+                           size_t group);
+
+/* ---- fitting: choosing s and m for a row's groups ---- */
+
+typedef enum {
+    MC_FIT_RANGE,  /* spread the codes over the range of the weights */
+    MC_FIT_SEARCH, /* the least sum of importance * |w - v|^norm; never worse than the range */
+} mc_fit_kind;
+
+typedef struct {
+    mc_fit_kind kind;
+    float norm; /* of MC_FIT_SEARCH: 2, or 2.4, … in 0.5..8 */
+} mc_fit;
+
+/* The integers behind a two-level scale and offset, and the numbers they multiply. */
+typedef struct {
+    uint8_t scale, offset;
+} mc_sub;
+typedef struct {
+    float scale, offset;
+} mc_super;
+
+/* Fits `groups` groups of `group` weights each, laid one after the other (one row of a matrix, so
+ * that two-level scales see their neighbours). `importance` (one per weight, >= 0) may be NULL.
+ * Two-level results also fill sub[] and super[], one entry for every `super` groups; both may be
+ * NULL for plain grids. Fails (MC_E_UNSUPPORTED) when a scale or an offset does not fit its dtype.
+ *
+ * Weights of zeros alone get the scale 1 (the smallest one when no level is 0). */
+mc_status mc_grid_fit(const mc_grid *grid, mc_fit fit, const float *w, const float *importance,
+                      size_t groups, size_t group, mc_params *out, mc_sub *sub, mc_super *super,
+                      mc_err *err);
+
+/* Rounds a scale to the grid's scale dtype: never to zero, MC_E_UNSUPPORTED when it overflows. */
+mc_status mc_grid_store_scale(const mc_grid *grid, float wanted, float *stored, mc_err *err);
+
+#endif

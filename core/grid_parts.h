@@ -1,0 +1,78 @@
+/* What the files of the grid share among themselves: storing numbers, the stages of a fit, and one
+ * group's weights as the searching kernels like them. */
+#ifndef MC_CORE_GRID_PARTS_H
+#define MC_CORE_GRID_PARTS_H
+
+#include "core/grid.h"
+#include "core/kernels.h"
+
+/* The smallest positive number of a dtype that scales can have, and the largest. */
+float mc_scale_least(mc_dtype dtype);
+float mc_scale_most(mc_dtype dtype);
+
+/* Rounds an offset to the grid's scale dtype; zero is allowed. */
+mc_status mc_grid_store_offset(const mc_grid *grid, float wanted, float *stored, mc_err *err);
+
+/* The scale that a group of zeros gets: 1, or the least one when the levels have no 0. */
+float mc_grid_idle_scale(const mc_grid *grid);
+
+/* How far levels reach: the width in steps that meets the width of the weights. */
+float mc_grid_span(const mc_grid *grid);
+
+/* z of the group whose least weight is `least`: clamp(rint(-least / scale), 0, 2^b - 1). */
+uint8_t mc_grid_zero(const mc_grid *grid, float least, float scale);
+
+/* One row's groups, and what the caller asked for. */
+typedef struct {
+    const mc_grid *grid;
+    mc_fit fit;
+    const float *w;
+    const float *importance; /* or NULL */
+    size_t groups, group;
+} mc_fit_row;
+
+/* Plain scales: by range, and from there on by search, group by group. */
+mc_status mc_grid_fit_range(const mc_fit_row *row, mc_params *out, mc_err *err);
+void mc_grid_fit_search(const mc_fit_row *row, mc_params *out);
+
+/* Two-level scales, either way. */
+mc_status mc_grid_fit_two_level(const mc_fit_row *row, mc_params *out, mc_sub *sub,
+                                mc_super *super, mc_err *err);
+
+/* ---- one group under search ---- */
+
+/* x = w * unit - centre. A unit is a power of two, so that nothing is lost. */
+typedef struct {
+    const mc_grid *grid;
+    const mc_kernels *kernels;
+    const float *w;
+    const float *importance; /* or NULL */
+    size_t n;
+    float norm;
+    float unit, centre, importance_unit;
+    size_t filled; /* weights that x holds when the whole group fits, else 0 */
+    float x[MC_CHUNK];
+    float xi[MC_CHUNK]; /* importance * importance_unit */
+} mc_fit_group;
+
+/* The power of two that brings `most` into 1..2 (as far as floats reach). */
+float mc_fit_unit(float most);
+
+/* Group g of the row in the given unit. False when no weight has any importance. */
+bool mc_fit_group_open(mc_fit_group *out, const mc_fit_row *row, size_t g, float unit,
+                       float centre);
+
+/* All of the group's weights against MC_LANES grids. */
+void mc_fit_moments(mc_fit_group *group, const mc_lanes *lanes, mc_moments *sums);
+void mc_fit_errors(mc_fit_group *group, const mc_lanes *lanes, mc_errors *sums);
+
+/* Sums of importance and of importance * x. */
+void mc_fit_totals(mc_fit_group *group, double *importance, double *x);
+
+/* Lane `c` becomes the grid of `p`. */
+void mc_fit_lane(const mc_fit_group *group, mc_params p, mc_lanes *lanes, unsigned c);
+
+/* An error counts as smaller when it is so by more than the kernels' rounding. */
+bool mc_fit_better(double found, double known, float norm);
+
+#endif

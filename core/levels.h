@@ -1,0 +1,40 @@
+/* Levels: the numbers t[u] that codes stand for, before scale and offset.
+ *
+ * A table is one line of MC_LEVEL_TABLES; the plan, the container and its decoders know it by name.
+ * The numeric id is written into containers: never reorder, only append. Ids 1..8 are the integers
+ * of 1..8 bits. */
+#ifndef MC_CORE_LEVELS_H
+#define MC_CORE_LEVELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(name, id, bits of a code, levels, summary); the numbers stand in levels.c */
+#define MC_LEVEL_TABLES(X)                                               \
+    X(binary, 9, 1, 2, "-1 and 1")                                       \
+    X(ternary, 10, 2, 3, "-1, 0 and 1")                                  \
+    X(nf4, 11, 4, 16, "quantiles of a normal distribution (QLoRA)")      \
+    X(iq4_nl, 12, 4, 16, "the non-linear 4-bit levels of llama.cpp")     \
+    X(e2m1, 13, 4, 15, "4-bit floats of MXFP4 and NVFP4, zero only once") \
+    /* end */
+
+enum { MC_LEVELS_MOST = 16 }; /* levels in a table */
+
+typedef struct {
+    const char *name; /* "int4", "ternary", "nf4", … */
+    const char *summary;
+    uint8_t id;
+    uint8_t bits;       /* of a code */
+    uint16_t count;     /* levels in use: 2^bits, 3 for ternary, 15 for e2m1 */
+    const float *value; /* `count` rising numbers, or NULL for the integers 0..2^bits-1 */
+} mc_levels;
+
+/* The integers of `bits` = 1..8, or NULL. */
+const mc_levels *mc_levels_int(unsigned bits);
+
+/* By name or by id, NULL when there is none. mc_levels_at walks the list. */
+const mc_levels *mc_levels_find(const char *name);
+const mc_levels *mc_levels_by_id(unsigned id);
+const mc_levels *mc_levels_at(size_t i);
+
+#endif
