@@ -1,0 +1,64 @@
+/* Readers: a path goes in, an mc_model comes out.
+ *
+ * To add a format, write formats/<name>.c that defines mc_format_<name>, and add X(<name>) to the list. The
+ * first reader whose `bids` says yes to the path reads it. Limits stand in formats/limits.h. */
+#ifndef MC_FORMATS_FORMATS_H
+#define MC_FORMATS_FORMATS_H
+
+#include "core/err.h"
+#include "core/model.h"
+
+#include <stdbool.h>
+
+#define MC_FORMATS(X) \
+    X(hf_folder)      \
+    X(archive)        \
+    X(safetensors)    \
+    /* end */
+
+typedef struct {
+    bool no_follow;       /* refuse symlinked files */
+    uint64_t spill_limit; /* most bytes an archive may unpack to; 0 = MC_SPILL_LIMIT */
+    const char *spill_dir;/* folder for unlinked scratch files; NULL = $TMPDIR or /tmp */
+} mc_read_options;
+
+/* What a bidder may look at: the name, whether it is a folder, and the first bytes of a file. */
+typedef struct {
+    const char *path;
+    bool is_folder;
+    unsigned char head[512];
+    size_t head_bytes;
+    uint64_t file_bytes;
+} mc_probe;
+
+typedef struct {
+    const char *name;
+    const char *summary;
+    bool (*bids)(const mc_probe *probe);
+    mc_status (*read)(const char *path, const mc_read_options *options, mc_model *out, mc_err *err);
+} mc_format_reader;
+
+#define X(name) extern const mc_format_reader mc_format_##name;
+MC_FORMATS(X)
+#undef X
+
+const mc_format_reader *mc_format_at(size_t i);
+
+/* Reads the model at `path`: a .safetensors file (with config.json and tokenizer files beside
+ * it, when they are there and no_follow is not asked for), a Hugging Face folder, a
+ * model.safetensors.index.json, or a zip/tar archive of those. `options` may be NULL. Messages
+ * begin with the path of the file that is wrong. mc_model_close() the result.
+ *
+ * Sources come in this order, by role: "weights" (by file name), "index", "config",
+ * "generation_config", "tokenizer", "tokenizer_model", "tokenizer_config",
+ * "special_tokens_map", "archive". All are files on disk, unless there is an "archive": then
+ * that one is, and the paths of the others are its path, a slash, and the name inside.
+ *
+ * Of shards only the tensors in weight_map count; others are left out with a warning. Metadata
+ * is that of all shards; the first by file name wins, with a warning, when they disagree. */
+mc_status mc_model_open(const char *path, const mc_read_options *options, mc_model *out, mc_err *err);
+
+/* Name and version of the library that unpacks archives. */
+const char *mc_archive_library(void);
+
+#endif
