@@ -1,0 +1,157 @@
+/* The container: docs/container.md in code. runtime/mcpk.h holds the on-disk structs and numbers.
+ *
+ * Writing:  spec -> mc_container_layout (all offsets and sizes, no weights touched: --dry-run shows them)
+ *           -> mc_pack_open -> for each slab of rows: mc_pack_encode, mc_pack_put (any thread, any order),
+ *           mc_pack_seal (in plan order) -> mc_pack_finish. The header is written last; the caller commits the mc_out.
+ * Reading:  mc_container_open checks header, tables, root hash; mc_container_check all the rest. */
+#ifndef MC_FORMATS_CONTAINER_H
+#define MC_FORMATS_CONTAINER_H
+
+#include "core/arena.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/pool.h"
+#include "core/weight.h"
+#include "runtime/mcpk.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* ---- what goes in ---- */
+
+/* How activations and the KV cache are meant to be quantized on the device. */
+typedef struct {
+    uint8_t activation_bits; /* 16 = not quantized */
+    uint8_t activation_mode; /* MCPK_ACT_NONE, MCPK_ACT_DYNAMIC, MCPK_ACT_STATIC */
+    uint8_t kv_bits;         /* 16 = not quantized */
+    bool measured;           /* whether the report's figures include them */
+} mc_numerics;
+
+/* A file carried along (config.json, tokenizer): an optional section with that name. */
+typedef struct {
+    const char *name;
+    const unsigned char *data;
+    uint64_t bytes;
+} mc_side_file;
+
+typedef struct {
+    const mc_weight_spec *weight; /* in file order; names are unique */
+    size_t weights;
+    const mc_side_file *side;
+    size_t sides;
+    uint64_t manifest_bytes; /* of the JSON text that mc_pack_finish will get */
+    uint32_t align;          /* of sections: a power of two, 64..4096 */
+    uint16_t target;         /* mc_target.id */
+    mc_numerics numerics;
+    bool compress;           /* zlib for each section that gets smaller by it */
+} mc_container_spec;
+
+/* ---- where it goes ---- */
+
+/* Parts of weight w are part[first_part[w]] … part[first_part[w + 1] - 1]; sections without a
+ * weight stand before and behind them, in file order. With spec.compress offsets and stored sizes are upper bounds. */
+typedef struct {
+    const mc_container_spec *spec;
+    mcpk_part *part;
+    size_t parts;
+    uint32_t *first_part; /* weights + 1 */
+    uint64_t front_bytes; /* header, weight table, index, hash table */
+    uint64_t file_bytes;
+} mc_layout;
+
+/* `spec` must outlive the layout. */
+mc_status mc_container_layout(const mc_container_spec *spec, mc_arena *mem, mc_layout *out, mc_err *err);
+
+/* ---- writing ---- */
+
+/* Encoded rows of one weight: a few pieces, each a range of one part. */
+enum { MC_SLAB_PIECES = 6 };
+typedef struct {
+    uint32_t part;
+    uint64_t offset; /* in the part */
+    uint64_t bytes;
+    const unsigned char *data;
+} mc_piece;
+typedef struct {
+    mc_piece piece[MC_SLAB_PIECES];
+    unsigned pieces;
+} mc_slab;
+
+/* Slabs of a quantized weight start at a multiple of this many rows (of its code shape), so that each starts at a whole byte. */
+size_t mc_pack_row_step(const mc_weight_spec *weight);
+
+/* Most bytes mc_pack_encode needs for `rows` rows of the weight. */
+size_t mc_pack_slab_bytes(const mc_weight_spec *weight, size_t rows);
+
+/* Turns rows [row, row + q->rows) into the bytes of the weight's parts. Pure; any thread. `room` is mc_pack_slab_bytes() bytes. */
+void mc_pack_encode(const mc_layout *layout, size_t weight, size_t row, const mc_qmat *q, unsigned char *room, mc_slab *slab);
+
+/* Dense bytes [offset, offset + n) of the weight, as the source stores them. */
+void mc_pack_dense(const mc_layout *layout, size_t weight, uint64_t offset, const unsigned char *data, uint64_t n, mc_slab *slab);
+
+typedef struct mc_pack mc_pack;
+
+/* `out` is of layout->file_bytes bytes, or grows (0) when the spec says compress. */
+mc_status mc_pack_open(mc_out *out, const mc_layout *layout, mc_pack **pack, mc_err *err);
+
+/* Writes the slab's bytes; any thread, any order. */
+mc_status mc_pack_put(mc_pack *pack, const mc_slab *slab, mc_err *err);
+
+/* Hashes the slab; one at a time, in file order of each part. (Compressed containers are written here.) */
+mc_status mc_pack_seal(mc_pack *pack, const mc_slab *slab, mc_err *err);
+
+/* Writes names, side files, manifest, hashes, tables and at last the header. `file_bytes` is the final size. */
+mc_status mc_pack_finish(mc_pack *pack, const char *manifest, uint8_t root[MC_SHA256_BYTES], uint64_t *file_bytes, mc_err *err);
+void mc_pack_close(mc_pack *pack); /* in every case; NULL is allowed */
+
+/* ---- reading ---- */
+
+typedef struct {
+    mc_map map;
+    mc_weight_spec *weight; /* as in the spec */
+    size_t weights;
+    mcpk_part *part;
+    size_t parts;
+    const unsigned char **data; /* of each part: in the map, or inflated */
+    uint32_t *first_part;
+    const char *manifest; /* manifest_bytes, not NUL-terminated */
+    size_t manifest_bytes;
+    mc_side_file *side;
+    size_t sides;
+    mc_numerics numerics;
+    uint16_t target;
+    uint32_t align;
+    uint8_t root[MC_SHA256_BYTES];
+    const char *path;
+    mc_region memory;
+} mc_container;
+
+/* True when the file begins like a container. */
+bool mc_container_is(const unsigned char *head, size_t bytes);
+
+/* Opens `path`: MC_E_FORMAT not a container, MC_E_UNSUPPORTED another version or an unknown required section,
+ * MC_E_MISMATCH anything that the root hash or the sizes contradict. */
+mc_status mc_container_open(const char *path, unsigned flags, mc_container *out, mc_err *err);
+
+/* The same from a map that the container takes over (also on failure). */
+mc_status mc_container_open_map(mc_map map, const char *path, mc_container *out, mc_err *err);
+void mc_container_close(mc_container *c);
+
+/* Hashes of all sections, CRC table, zero padding. MC_E_MISMATCH names the section. */
+mc_status mc_container_check(const mc_container *c, mc_pool *pool, mc_err *err);
+
+const mc_weight_spec *mc_container_find(const mc_container *c, const char *name, size_t *index);
+
+/* Rows [row, row + rows) of the code shape (mc_weight_code_shape) of a quantized weight, as numbers again. */
+mc_status mc_container_qmat(const mc_container *c, size_t weight, size_t row, size_t rows, mc_arena *mem, mc_qmat *out, mc_err *err);
+
+/* Elements [first, first + count) in row-major order, of any form that has a conversion to f32. */
+mc_status mc_container_to_f32(const mc_container *c, size_t weight, uint64_t first, uint64_t count, float *out, mc_arena scratch, mc_err *err);
+
+/* The bytes of a dense weight. */
+const unsigned char *mc_container_dense(const mc_container *c, size_t weight, uint64_t *bytes);
+
+/* Version of the zlib behind compressed sections. */
+const char *mc_zlib_version(void);
+
+#endif

@@ -1,0 +1,13 @@
+/* The container as docs/container.md describes it, for any device that runs runtime/mcpk.c. It
+ * refuses nothing that a container can say. */
+#include "formats/target.h"
+
+const mc_target mc_target_generic = {
+    .name = "generic",
+    .summary = "row-major codes for runtime/mcpk.c",
+    .supported = true,
+    .id = 1,
+    .align = 64,
+    .float_offset = true,
+    .negative_scale = true,
+};

@@ -1,0 +1,159 @@
+/* The reader in Python, written from docs/container.md alone, must give the numbers of
+ * mc_container_to_f32 bit for bit: so the document says enough. Skipped without python3. */
+#include "tests/support/container_builder.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char script[] = MC_SOURCE_DIR "/tests/reference/mcpk_decode.py";
+
+static container_builder builder;
+
+typedef struct {
+    char *folder;
+    char path[600];
+} place;
+
+static place new_place(void)
+{
+    place p = {.folder = container_builder_folder()};
+    (void)snprintf(p.path, sizeof p.path, "%s/c.bin", p.folder);
+    return p;
+}
+
+static void remove_place(place *p)
+{
+    unlink(p->path);
+    rmdir(p->folder);
+    free(p->folder);
+}
+
+static void need_python(void)
+{
+    if (system("python3 -c pass >/dev/null 2>&1") != 0) cr_skip_test("there is no python3");
+}
+
+/* Runs the script; what it prints goes to `out`. The exit status, -1 when it could not run. */
+static int run(const char *arguments, unsigned char *out, size_t room, size_t *n)
+{
+    char command[2048];
+    (void)snprintf(command, sizeof command, "python3 '%s' %s 2>/dev/null", script, arguments);
+    FILE *pipe = popen(command, "r");
+    cr_assert_not_null(pipe);
+    *n = fread(out, 1, room, pipe);
+    const int status = pclose(pipe);
+    return status == -1 ? -1 : status >> 8;
+}
+
+/* All weights that have a conversion, one after the other, as the program decodes them. */
+static size_t decode_here(const char *path, float *out, size_t room)
+{
+    mc_err err;
+    mc_container c;
+    size_t n = 0;
+    cr_assert_eq(mc_container_open(path, 0, &c, &err), MC_OK, "%s", err.text);
+    for (size_t w = 0; w < c.weights; w++) {
+        const mc_weight_spec *spec = &c.weight[w];
+        if (spec->form == MC_FORM_DENSE && !mc_dtype_about(spec->dtype)->to_f32) continue;
+        const uint64_t count = spec->rows * spec->cols;
+        cr_assert_leq(n + count, room);
+        cr_assert_eq(mc_container_to_f32(&c, w, 0, count, out + n, (mc_arena){0}, &err), MC_OK,
+                     "%s", err.text);
+        n += (size_t)count;
+    }
+    mc_container_close(&c);
+    return n;
+}
+
+static bool same(float a, float b)
+{
+    return (a != a && b != b) || memcmp(&a, &b, sizeof a) == 0;
+}
+
+static void expect_same_numbers(uint64_t seed, bool compress)
+{
+    enum { ROOM = 1 << 17 };
+    static float here[ROOM], there[ROOM];
+    char arguments[700];
+    size_t bytes;
+    mc_err err;
+    place p = new_place();
+    container_builder_begin(&builder, seed);
+    container_builder_everything(&builder);
+    builder.compress = compress;
+    cr_assert_eq(container_builder_write(&builder, p.path, &err), MC_OK, "%s", err.text);
+
+    (void)snprintf(arguments, sizeof arguments, "--all '%s'", p.path);
+    cr_expect_eq(run(arguments, (unsigned char *)there, sizeof there, &bytes), 0);
+    const size_t n = decode_here(p.path, here, ROOM);
+    cr_assert_eq(bytes, n * sizeof *there);
+    for (size_t i = 0; i < n; i++)
+        cr_assert(same(here[i], there[i]), "number %zu: %a there, %a here", i, (double)there[i],
+                  (double)here[i]);
+    (void)snprintf(arguments, sizeof arguments, "--check '%s'", p.path);
+    cr_expect_eq(run(arguments, (unsigned char *)there, sizeof there, &bytes), 0);
+    remove_place(&p);
+}
+
+Test(container_python, reads_the_same_numbers_from_the_document_alone)
+{
+    need_python();
+    expect_same_numbers(21, false);
+}
+
+Test(container_python, reads_the_same_numbers_from_a_compressed_container)
+{
+    need_python();
+    expect_same_numbers(22, true);
+}
+
+Test(container_python, prints_one_weight_and_a_line_for_each)
+{
+    need_python();
+    unsigned char out[4096];
+    char arguments[700];
+    size_t n;
+    mc_err err;
+    place p = new_place();
+    container_builder_begin(&builder, 23);
+    container_builder_little(&builder);
+    cr_assert_eq(container_builder_write(&builder, p.path, &err), MC_OK);
+    (void)snprintf(arguments, sizeof arguments, "'%s' layer1.weight", p.path);
+    cr_expect_eq(run(arguments, out, sizeof out, &n), 0);
+    cr_expect_eq(n, 2 * 32 * sizeof(float));
+    (void)snprintf(arguments, sizeof arguments, "'%s' nothing", p.path);
+    cr_expect_eq(run(arguments, out, sizeof out, &n), 1);
+    (void)snprintf(arguments, sizeof arguments, "'%s'", p.path);
+    cr_expect_eq(run(arguments, out, sizeof out, &n), 0);
+    size_t lines = 0;
+    for (size_t i = 0; i < n; i++) lines += out[i] == '\n';
+    cr_expect_eq(lines, builder.weights);
+    remove_place(&p);
+}
+
+Test(container_python, refuses_a_flipped_bit)
+{
+    need_python();
+    char arguments[700];
+    unsigned char out[64];
+    size_t bytes, n;
+    place p = new_place();
+    container_builder_begin(&builder, 24);
+    container_builder_little(&builder);
+    unsigned char *image = container_builder_image(&builder, &bytes);
+    (void)snprintf(arguments, sizeof arguments, "--check '%s'", p.path);
+    for (size_t at = 3; at < bytes; at += bytes / 12) {
+        image[at] ^= 4;
+        FILE *file = fopen(p.path, "wb");
+        cr_assert_not_null(file);
+        cr_assert_eq(fwrite(image, 1, bytes, file), bytes);
+        cr_assert_eq(fclose(file), 0);
+        cr_expect_eq(run(arguments, out, sizeof out, &n), 1, "byte %zu", at);
+        image[at] ^= 4;
+    }
+    free(image);
+    remove_place(&p);
+}
