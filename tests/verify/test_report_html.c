@@ -1,0 +1,280 @@
+/* The HTML report: well formed, self-contained, and nothing of a name becomes markup. */
+#include "tests/support/sample_report.h"
+
+#include <criterion/criterion.h>
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static sample_report s;
+static char *html;
+
+static void write_html(void)
+{
+    html = mc_report_html(&s.report);
+    cr_assert_not_null(html);
+}
+
+static void done(void)
+{
+    free(html);
+    sample_report_close(&s);
+}
+
+static size_t count(const char *part)
+{
+    size_t n = 0;
+    for (const char *at = html; (at = strstr(at, part)); at += strlen(part)) n++;
+    return n;
+}
+
+/* ---- a checker: every tag is closed in its turn, attributes are quoted, text has no stray < ---- */
+
+enum { DEEPEST = 64, NAME = 32 };
+
+typedef struct {
+    char open[DEEPEST][NAME];
+    size_t depth;
+    const char *wrong;
+} checker;
+
+static bool is_void(const char *name)
+{
+    static const char *const voids[] = {"meta", "wbr", "br", "link"};
+    for (size_t i = 0; i < sizeof voids / sizeof *voids; i++)
+        if (strcmp(voids[i], name) == 0) return true;
+    return false;
+}
+
+static const char *read_name(const char *at, char name[NAME])
+{
+    size_t n = 0;
+    while (isalnum((unsigned char)*at) && n + 1 < NAME) name[n++] = *at++;
+    name[n] = '\0';
+    return at;
+}
+
+/* Behind the attributes; NULL when one is not name="value" or name. */
+static const char *skip_attributes(const char *at, bool *closed)
+{
+    *closed = false;
+    for (;;) {
+        while (isspace((unsigned char)*at)) at++;
+        if (*at == '>') return at + 1;
+        if (at[0] == '/' && at[1] == '>') {
+            *closed = true;
+            return at + 2;
+        }
+        const size_t n = strcspn(at, " \n=/>\"'<");
+        if (n == 0) return NULL;
+        at += n;
+        if (*at != '=') continue;
+        if (*++at != '"') return NULL;
+        at++;
+        at += strcspn(at, "\"<");
+        if (*at != '"') return NULL;
+        at++;
+    }
+}
+
+static const char *skip_tag(checker *c, const char *at)
+{
+    char name[NAME];
+    bool closed;
+    if (strncmp(at, "<!doctype html>", 15) == 0) return at + 15;
+    const bool ends = at[1] == '/';
+    const char *rest = read_name(at + 1 + ends, name);
+    if (!name[0] || !(rest = skip_attributes(rest, &closed))) {
+        c->wrong = at;
+        return at + 1;
+    }
+    if (ends) {
+        if (c->depth == 0 || strcmp(c->open[c->depth - 1], name) != 0) c->wrong = at;
+        if (c->depth) c->depth--;
+    } else if (!closed && !is_void(name)) {
+        if (c->depth == DEEPEST) c->wrong = at;
+        if (!c->wrong) memcpy(c->open[c->depth++], name, NAME);
+        if (strcmp(name, "style") == 0 || strcmp(name, "script") == 0) {
+            rest = strstr(rest, "</");
+            if (!rest) c->wrong = at;
+        }
+    }
+    return rest ? rest : at + 1;
+}
+
+static void expect_well_formed(void)
+{
+    checker c = {0};
+    for (const char *at = html; *at && !c.wrong;) {
+        if (*at == '<')
+            at = skip_tag(&c, at);
+        else
+            at += strcspn(at, "<");
+    }
+    cr_expect_null(c.wrong, "%.200s", c.wrong);
+    cr_expect_eq(c.depth, 0u);
+}
+
+Test(report_html, the_checker_sees_what_is_wrong)
+{
+    static const char *const wrong[] = {
+        "<p><b></p></b>",   "<p>", "</p>", "<p class=a></p>", "<p a=\"<\"></p>", "a < b",
+        "<p title='a'></p>"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        checker c = {0};
+        for (const char *at = wrong[i]; *at && !c.wrong;)
+            at = *at == '<' ? skip_tag(&c, at) : at + strcspn(at, "<");
+        cr_expect(c.wrong || c.depth, "%s", wrong[i]);
+    }
+}
+
+Test(report_html, is_well_formed_for_few_and_many_tensors)
+{
+    static const size_t layers[] = {0, 1, 4, 40};
+    for (size_t i = 0; i < 4; i++)
+        for (int gates = 0; gates < 2; gates++) {
+            sample_report_open(&s, layers[i], gates);
+            write_html();
+            expect_well_formed();
+            done();
+        }
+}
+
+Test(report_html, is_well_formed_without_anything_to_show)
+{
+    sample_report_open(&s, 0, false);
+    s.report.tensors = s.report.quantized = 0;
+    s.report.worst_tensor = NULL;
+    s.report.bits_per_weight = (double)NAN;
+    s.report.min_tensor_sqnr_db = s.report.mean_tensor_sqnr_db = (double)INFINITY;
+    s.report.source_bytes = s.report.container_bytes = 0;
+    s.report.command = NULL;
+    write_html();
+    expect_well_formed();
+    cr_expect_eq(count("nan"), 0u);
+    done();
+}
+
+Test(report_html, needs_no_network)
+{
+    sample_report_open(&s, 4, true);
+    write_html();
+    cr_expect_eq(count("http://"), 0u);
+    cr_expect_eq(count("https://"), 0u);
+    cr_expect_eq(count("src="), 0u);
+    cr_expect_eq(count("url("), 0u);
+    cr_expect_eq(count("@import"), 0u);
+    cr_expect_eq(count("<link"), 0u);
+    cr_expect_eq(count("default-src 'none'"), 1u);
+    done();
+}
+
+Test(report_html, names_cannot_become_markup)
+{
+    static const char evil[] = "<script>alert(\"1\")</script>&amp;'><img src=x onerror='y'>\x01\n";
+    sample_report_open(&s, 1, false);
+    for (size_t i = 0; i < s.report.tensors; i++) {
+        sample_report_rename(&s, i, evil);
+        if (s.report.tensor[i].kept_because) s.report.tensor[i].kept_because = evil;
+    }
+    static const char *const command[] = {evil, "\xff\xfe", NULL};
+    s.report.command = command;
+    s.report.worst_tensor = evil;
+    s.report.version = evil;
+    snprintf(s.report.headline, sizeof s.report.headline, "%s", evil);
+    write_html();
+    expect_well_formed();
+    cr_expect_eq(count("<script>"), 1u, "our own");
+    cr_expect_eq(count("<img"), 0u);
+    cr_expect_eq(count("alert(\""), 0u);
+    cr_expect_eq(count("\x01"), 0u);
+    cr_expect_eq(count("\xff"), 0u);
+    cr_expect_geq(count("&#60;script&#62;"), 3u);
+    cr_expect_geq(count("&#38;amp;&#39;"), 3u);
+    done();
+}
+
+Test(report_html, begins_with_the_headline)
+{
+    sample_report_open(&s, 1, false);
+    write_html();
+    const char *body = strstr(html, "<body>\n");
+    cr_assert_not_null(body);
+    static const char wanted[] =
+        "<body>\n<p class=\"headline caution\"><span>activations: int8 dynamic "
+        "recorded, not measured</span></p>";
+    cr_expect_eq(strncmp(body, wanted, sizeof wanted - 1), 0, "%.200s", body);
+    done();
+}
+
+Test(report_html, drawings_have_a_title_and_a_description)
+{
+    sample_report_open(&s, 40, true);
+    write_html();
+    /* sizes, ranks, scatter, twelve histograms */
+    cr_expect_eq(count("<svg class=\"draw"), 3u);
+    cr_expect_eq(count("role=\"img\""), 15u);
+    cr_expect_eq(count("<desc id="), 15u);
+    cr_expect_eq(count("<title id="), 15u);
+    done();
+}
+
+Test(report_html, every_tensor_has_a_row)
+{
+    sample_report_open(&s, 40, true);
+    write_html();
+    cr_expect_eq(count("<th scope=\"row\" class=\"name\">"), s.report.tensors);
+    cr_expect_eq(count("class=\"kept\""), s.report.tensors - s.report.quantized);
+    cr_expect_eq(count("<circle"), 2 * s.report.quantized, "in two drawings");
+    done();
+}
+
+Test(report_html, a_huge_model_stays_readable_by_leaving_out_dots)
+{
+    sample_report_open(&s, 150, false);
+    write_html();
+    cr_expect_leq(count("<circle"), 2000u); /* of 1052 tensors, twice */
+    cr_expect_geq(count("<circle"), 1000u);
+    expect_well_formed();
+    done();
+}
+
+Test(report_html, the_gate_is_a_line_in_the_drawing)
+{
+    sample_report_open(&s, 4, true);
+    write_html();
+    cr_expect_eq(count("<line class=\"gate\""), s.report.quantized);
+    cr_expect_eq(count("<rect class=\"low\""), 0u, "all are above 18 dB");
+    free(html);
+    s.report.gate[0].threshold = 19.0;
+    write_html();
+    size_t below = 0;
+    for (size_t i = 0; i < s.report.quantized; i++)
+        below += s.report.tensor[s.report.worst_first[i]].sqnr_db < 19.0;
+    cr_expect_gt(below, 0u);
+    cr_expect_eq(count("<rect class=\"low\""), below);
+    done();
+}
+
+Test(report_html, coordinates_are_numbers)
+{
+    sample_report_open(&s, 4, true);
+    s.report.tensor[0].sqnr_db = (double)INFINITY;
+    s.report.tensor[0].relative_error = 0;
+    s.report.tensor[1].sqnr_db = -(double)INFINITY;
+    s.report.tensor[1].relative_error = (double)INFINITY;
+    s.report.tensor[3].bytes = 0;
+    s.report.tensor[4].sqnr_db = -3.0;
+    write_html();
+    expect_well_formed();
+    static const char *const attributes[] = {"x=\"",  "width=\"", "cx=\"",
+                                             "cy=\"", "x1=\"",    "y1=\""};
+    for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
+        for (const char *at = html; (at = strstr(at, attributes[i]));) {
+            at += strlen(attributes[i]);
+            cr_expect(isdigit((unsigned char)*at), "%s%.20s", attributes[i], at);
+        }
+    done();
+}

@@ -1,0 +1,39 @@
+/* How reports write their numbers, in text and in HTML alike. */
+#ifndef MC_VERIFY_TEXT_OUT_H
+#define MC_VERIFY_TEXT_OUT_H
+
+#include "core/text.h"
+#include "verify/report.h"
+
+/* "12.7 MiB", "812 bytes" */
+void mc_out_bytes(mc_text *to, uint64_t bytes);
+
+/* "13,315,072" */
+void mc_out_grouped(mc_text *to, uint64_t n);
+
+/* "18.21 dB", "exact", "nan" */
+void mc_out_db(mc_text *to, double db);
+
+/* "0.123 %": three significant digits, at most four decimals; "–" for NaN */
+void mc_out_share(mc_text *to, double share);
+
+/* Three significant digits, without an exponent between 0.001 and 100000. */
+void mc_out_real(mc_text *to, double value);
+
+/* As few decimals as the number needs: 20, 0.001. For what a person wrote. */
+void mc_out_shortest(mc_text *to, double value);
+
+/* A metric and its threshold, with digits enough to see why a gate failed: "19.9984 dB", "20 dB". */
+void mc_out_metric(mc_text *to, const mc_metric *metric, double value);
+void mc_out_threshold(mc_text *to, const mc_metric *metric, double value);
+
+/* "32", "channel", "tensor"; "" for dense weights */
+void mc_out_group(mc_text *to, const mc_weight_spec *spec);
+
+/* Bits of a code: 4, or 1.58 for three levels; of dense weights those of the dtype. */
+double mc_out_bits(const mc_weight_spec *spec);
+void mc_out_bits_text(mc_text *to, const mc_weight_spec *spec);
+
+bool mc_out_is_quantized(const mc_tensor_report *tensor);
+
+#endif

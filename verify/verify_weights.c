@@ -1,0 +1,334 @@
+/* Measures a container against its source, weight by weight.
+ *
+ * Each weight is cut into pieces of about a million elements, by its shape alone. The pieces stream through the
+ * pool: any thread measures a piece, and their sums are merged in order. Codes are unpacked
+ * once, by the container's reader; values come from core's grid, so what is measured is what docs/container.md
+ * says the bytes mean. Pages behind the cursor are released, in both files. */
+#include "verify/metrics.h"
+#include "verify/report.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    PIECE = 1 << 20, /* elements; a multiple of 8, so that pieces of 6-bit dtypes are whole bytes */
+    CHUNK = 1 << 14, /* elements: w, v and codes of a chunk stay in the cache */
+    SCRATCH = 2 << 20,
+    PAGE = 4096,
+};
+
+typedef struct {
+    const mc_model *reference;
+    const mc_container *c;
+    const mc_tensor **pair;
+    uint64_t *first_piece; /* weights + 1 */
+    mc_tensor_report *report;
+    mc_sums running; /* of the weight whose pieces are being merged */
+} job;
+
+/* A piece: part of one weight. */
+typedef struct {
+    const job *job;
+    const mc_tensor *source;
+    const mc_weight_spec *spec;
+    size_t weight;
+    uint64_t first, count; /* elements */
+    mc_sums *sums;
+} piece;
+
+size_t mc_verify_scratch_bytes(void)
+{
+    return SCRATCH;
+}
+
+/* ---- cutting ---- */
+
+/* Elements of every piece of the weight but the last. */
+static uint64_t piece_elements(const mc_weight_spec *spec)
+{
+    if (spec->form == MC_FORM_DENSE) return PIECE;
+    const mc_weight_shape shape = mc_weight_code_shape(spec);
+    const size_t step = mc_pack_row_step(spec); /* rows that start at a whole byte */
+    size_t rows = shape.cols ? PIECE / shape.cols : 1;
+    rows = rows < step ? step : rows - rows % step;
+    return (uint64_t)rows * shape.cols;
+}
+
+static mc_status cut(job *j, mc_arena *mem, mc_err *err)
+{
+    j->first_piece = MC_NEW(mem, uint64_t, j->c->weights + 1);
+    if (!j->first_piece) return mc_no_room(err, "the pieces");
+    for (size_t i = 0; i < j->c->weights; i++) {
+        const uint64_t each = piece_elements(&j->c->weight[i]);
+        const uint64_t count = j->pair[i]->count;
+        const uint64_t pieces = each ? count / each + (count % each != 0) : 0;
+        j->first_piece[i + 1] = j->first_piece[i] + pieces;
+    }
+    return MC_OK;
+}
+
+/* The weight that piece i belongs to: the last one that starts at or before it and is not empty. */
+static size_t weight_of(const job *j, uint64_t i)
+{
+    size_t low = 0, high = j->c->weights;
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        if (j->first_piece[middle] <= i)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* ---- measuring ---- */
+
+/* Pieces start at whole bytes; where the bits of the last element end within a byte, that counts. */
+static const unsigned char *element_at(const mc_tensor *t, uint64_t i)
+{
+    const uint64_t bits = mc_dtype_about(t->dtype)->bits;
+    return i == t->count ? t->data + t->bytes : t->data + i / 8 * bits + i % 8 * bits / 8;
+}
+
+static const char *kind_of(float x)
+{
+    return isnan(x) ? "nan" : "infinite";
+}
+
+/* A number that is not finite makes the sum of squares so; only then the element is looked for. */
+static mc_status refuse_if_not_finite(const piece *p, const float *w, const float *v, size_t n,
+                                      uint64_t first, mc_err *err)
+{
+    if (isfinite(p->sums->ww) && isfinite(p->sums->vv)) return MC_OK;
+    for (size_t i = 0; i < n; i++) {
+        const mc_source *file = &p->job->reference->source[p->source->source];
+        if (!isfinite(w[i]))
+            return mc_fail(err, MC_E_FORMAT, "%s: '%s': element %" PRIu64 " is %s", file->path,
+                           p->source->name, first + i, kind_of(w[i]));
+        if (!isfinite(v[i]))
+            return mc_fail(err, MC_E_FORMAT, "%s: '%s': decoded element %" PRIu64 " is %s",
+                           p->job->c->path, p->source->name, first + i, kind_of(v[i]));
+    }
+    return mc_fail(err, MC_E_INTERNAL, "'%s': sums of finite numbers overflow", p->source->name);
+}
+
+/* Decodes elements [from, from + n) of the matrix and counts those of w that were clipped: what is left of a
+ * group, whole groups, the beginning of one. */
+static void decode(const mc_qmat *q, size_t from, size_t n, const float *w, float *v, mc_sums *sums)
+{
+    for (size_t done = 0; done < n;) {
+        const size_t at = from + done;
+        const size_t inside = at % q->group;
+        size_t groups = 1, now = q->group - inside;
+        if (now > n - done) {
+            now = n - done;
+        } else if (inside == 0) {
+            groups = (n - done) / q->group;
+            now = groups * q->group;
+        }
+        const mc_params *params = q->params + at / q->group;
+        mc_grid_decode_row(&q->grid, params, q->code + at, groups, now / groups, v + done);
+        sums->clipped += mc_grid_clipped_row(&q->grid, params, w + done, groups, now / groups);
+        done += now;
+    }
+}
+
+/* Says that a share of the source and of the weight's parts is not needed any more: elements
+ * [from, to). A page less at the front, since the neighbour could not release a shared one. */
+static void release(const piece *p, uint64_t from, uint64_t to)
+{
+    const mc_container *c = p->job->c;
+    const mc_map *map = &p->job->reference->source[p->source->source].map;
+    const size_t start = (size_t)(element_at(p->source, from) - map->data);
+    const size_t end = (size_t)(element_at(p->source, to) - map->data);
+    mc_map_release(map, start < PAGE ? 0 : start - PAGE, end);
+
+    const double count = (double)p->source->count;
+    for (uint32_t i = c->first_part[p->weight]; i < c->first_part[p->weight + 1]; i++) {
+        const mcpk_part *part = &c->part[i];
+        if (part->flags & MCPK_ZLIB) continue;
+        const size_t a =
+            (size_t)(part->offset + (uint64_t)((double)part->stored * ((double)from / count)));
+        const size_t b =
+            (size_t)(part->offset + (uint64_t)((double)part->stored * ((double)to / count)));
+        mc_map_release(&c->map, a < PAGE ? 0 : a - PAGE, b);
+    }
+}
+
+/* Rows of the code matrix, already unpacked; `first` is the element where they start. */
+static mc_status measure_codes(const piece *p, const mc_qmat *q, uint64_t first, mc_arena scratch,
+                               mc_err *err)
+{
+    float *w = MC_NEW_RAW(&scratch, float, CHUNK);
+    float *v = MC_NEW_RAW(&scratch, float, CHUNK);
+    if (!w || !v) return mc_no_room(err, "a chunk of weights");
+
+    const size_t count = q->rows * q->cols;
+    size_t released = 0;
+    for (size_t at = 0; at < count; at += CHUNK) {
+        const size_t n = count - at < CHUNK ? count - at : CHUNK;
+        mc_to_f32(p->source->dtype, element_at(p->source, first + at), w, n);
+        decode(q, at, n, w, v, p->sums);
+        mc_sums_codes(p->sums, q->code + at, n);
+        mc_sums_add(p->sums, w, v, n, first + at);
+        MC_TRY(refuse_if_not_finite(p, w, v, n, first + at, err));
+        if (at + n - released < PIECE) continue;
+        release(p, first + released, first + at + n); /* rows of tens of millions */
+        released = at + n;
+    }
+    return MC_OK;
+}
+
+/* Unpacks a few rows at a time into `room`, or into memory of its own when a row is too wide. */
+static mc_status measure_rows(const piece *p, size_t block, mc_arena room, mc_arena scratch,
+                              mc_err *err)
+{
+    const mc_weight_shape shape = mc_weight_code_shape(p->spec);
+    const size_t row = (size_t)(p->first / shape.cols);
+    const size_t end = row + (size_t)(p->count / shape.cols);
+    for (size_t at = row; at < end; at += block) {
+        const size_t rows = end - at < block ? end - at : block;
+        mc_arena mem = room;
+        mc_qmat q;
+        MC_TRY(mc_container_qmat(p->job->c, p->weight, at, rows, &mem, &q, err));
+        MC_TRY(measure_codes(p, &q, (uint64_t)at * shape.cols, scratch, err));
+    }
+    return MC_OK;
+}
+
+static mc_status measure_quantized(const piece *p, mc_arena scratch, mc_err *err)
+{
+    const mc_weight_shape shape = mc_weight_code_shape(p->spec);
+    const size_t step = mc_pack_row_step(p->spec);
+    size_t block = CHUNK / shape.cols;
+    block = block < step ? step : block - block % step;
+    if (block > shape.rows) block = shape.rows;
+
+    const size_t chunks = 2 * (CHUNK * sizeof(float) + 64);
+    const size_t room = mc_qmat_bytes(&p->spec->grid, block, shape.cols, shape.group) + PAGE;
+    if (room + chunks <= (size_t)(scratch.end - scratch.at)) {
+        const mc_arena chunk = {scratch.at, scratch.at + chunks};
+        scratch.at += chunks;
+        return measure_rows(p, block, scratch, chunk, err);
+    }
+    mc_region wide = {0};
+    MC_TRY(mc_region_open(&wide, room, err));
+    const mc_status status = measure_rows(p, block, wide.arena, scratch, err);
+    mc_region_close(&wide);
+    return status;
+}
+
+/* Carried tensors must be the bytes of the source. Their zeros are counted where there are values. */
+static mc_status measure_dense(const piece *p, mc_arena scratch, mc_err *err)
+{
+    uint64_t bytes = 0;
+    const unsigned char *stored = mc_container_dense(p->job->c, p->weight, &bytes);
+    if (!stored || bytes != p->source->bytes)
+        return mc_fail(err, MC_E_MISMATCH,
+                       "%s: '%s': %" PRIu64 " bytes, %" PRIu64 " in the reference", p->job->c->path,
+                       p->spec->name, bytes, p->source->bytes);
+
+    const unsigned char *from = element_at(p->source, p->first);
+    const size_t offset = (size_t)(from - p->source->data);
+    const size_t n = (size_t)(element_at(p->source, p->first + p->count) - from);
+    if (memcmp(from, stored + offset, n) != 0) {
+        size_t i = 0;
+        while (i + 1 < n && from[i] == stored[offset + i]) i++;
+        return mc_fail(
+            err, MC_E_MISMATCH,
+            "%s: '%s': byte %zu is %02x, %02x in the reference, though it is carried unchanged",
+            p->job->c->path, p->spec->name, offset + i, stored[offset + i], from[i]);
+    }
+    p->sums->count = p->count;
+    if (!mc_dtype_about(p->source->dtype)->to_f32) return MC_OK;
+
+    float *v = MC_NEW_RAW(&scratch, float, CHUNK);
+    if (!v) return mc_no_room(err, "a chunk of weights");
+    for (uint64_t at = 0; at < p->count; at += CHUNK) {
+        const size_t now = p->count - at < CHUNK ? (size_t)(p->count - at) : CHUNK;
+        mc_to_f32(p->source->dtype, element_at(p->source, p->first + at), v, now);
+        for (size_t i = 0; i < now; i++) p->sums->zeros += v[i] == 0.0f;
+    }
+    return MC_OK;
+}
+
+/* ---- the stream ---- */
+
+static mc_status make(void *data, size_t i, void *slot, mc_arena scratch, mc_err *err)
+{
+    const job *j = data;
+    const size_t weight = weight_of(j, i);
+    const mc_weight_spec *spec = &j->c->weight[weight];
+    const uint64_t each = piece_elements(spec);
+    const uint64_t first = (i - j->first_piece[weight]) * each;
+    const uint64_t left = j->pair[weight]->count - first;
+    const piece p = {j, j->pair[weight], spec, weight, first, left < each ? left : each, slot};
+
+    memset(p.sums, 0, sizeof *p.sums);
+    const mc_status status = spec->form == MC_FORM_DENSE ? measure_dense(&p, scratch, err)
+                                                         : measure_quantized(&p, scratch, err);
+    release(&p, p.first, p.first + p.count);
+    return status;
+}
+
+static void report_sums(mc_tensor_report *r, const mc_sums *sums)
+{
+    const double count = r->count ? (double)r->count : 1.0;
+    r->sqnr_db = mc_sqnr_db(sums);
+    r->relative_error = mc_relative_error(sums);
+    r->max_abs_error = sums->max_abs;
+    r->max_abs_index = sums->max_index;
+    r->cosine = mc_cosine(sums);
+    r->clipped = (double)sums->clipped / count;
+    r->zeros = (double)sums->zeros / count;
+    r->entropy_bits = mc_entropy_bits(sums->histogram);
+    memcpy(r->histogram, sums->histogram, sizeof r->histogram);
+    if (!mc_dtype_about(r->spec->dtype)->to_f32) r->zeros = (double)NAN;
+}
+
+static mc_status take(void *data, size_t i, void *slot, mc_err *err)
+{
+    (void)err;
+    job *j = data;
+    const size_t weight = weight_of(j, i);
+    mc_sums_merge(&j->running, slot);
+    if (i + 1 < j->first_piece[weight + 1]) return MC_OK;
+    report_sums(&j->report[weight], &j->running);
+    memset(&j->running, 0, sizeof j->running);
+    return MC_OK;
+}
+
+/* What is known without measuring. */
+static void begin_report(const job *j, size_t i)
+{
+    mc_tensor_report *r = &j->report[i];
+    const mc_container *c = j->c;
+    r->name = c->weight[i].name;
+    r->spec = &c->weight[i];
+    r->count = j->pair[i]->count;
+    r->source_bytes = j->pair[i]->bytes;
+    for (uint32_t part = c->first_part[i]; part < c->first_part[i + 1]; part++)
+        r->bytes += c->part[part].stored;
+    r->bits_per_weight = r->count ? 8.0 * (double)r->bytes / (double)r->count : 0.0;
+    report_sums(r, &j->running); /* empty tensors have no piece */
+}
+
+mc_status mc_verify_weights(const mc_model *reference, const mc_container *c, mc_pool *pool,
+                            mc_arena *mem, mc_report *out, mc_err *err)
+{
+    *out = (mc_report){.pass = true, .tensors = c->weights};
+    job j = {.reference = reference, .c = c};
+    MC_TRY(mc_verify_match(reference, c, mem, &j.pair, err));
+    MC_TRY(cut(&j, mem, err));
+    j.report = out->tensor = MC_NEW(mem, mc_tensor_report, c->weights ? c->weights : 1);
+    if (!out->tensor) return mc_no_room(err, "the tensors of the report");
+    for (size_t i = 0; i < c->weights; i++) begin_report(&j, i);
+
+    const mc_stream stream = {.n = (size_t)j.first_piece[c->weights],
+                              .slot_bytes = sizeof(mc_sums),
+                              .make = make,
+                              .take = take};
+    MC_TRY(mc_pool_stream(pool, &stream, &j, err));
+    return mc_verify_totals(reference, c, mem, out, err);
+}
