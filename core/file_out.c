@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 
+#include "core/clock.h"
 #include "core/file_temp.h"
 
 #include <errno.h>
@@ -18,12 +19,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { MODE = 0666, NAME_TRIES = 100, LINK_BYTES = 32 };
-
-static const size_t write_most = (size_t)1 << 30; /* Linux stops short of 2 GiB a call */
 
 struct mc_out {
     char *path; /* as the caller gave it, for messages */
@@ -35,6 +33,7 @@ struct mc_out {
 };
 
 bool mc_out_always_named = false;
+size_t mc_out_write_most = (size_t)1 << 30; /* Linux stops short of 2 GiB a call */
 
 /* ---- opening ---- */
 
@@ -147,7 +146,8 @@ mc_status mc_out_write_at(mc_out *out, uint64_t offset, const void *bytes, size_
     if (offset > INT64_MAX || n > INT64_MAX - offset)
         return mc_fail_errno(err, EFBIG, "%s: cannot write at %" PRIu64, out->path, offset);
     while (n > 0) {
-        const ssize_t done = pwrite(out->fd, p, n < write_most ? n : write_most, (off_t)offset);
+        const size_t most = n < mc_out_write_most ? n : mc_out_write_most;
+        const ssize_t done = pwrite(out->fd, p, most, (off_t)offset);
         if (done < 0 && errno == EINTR) continue;
         if (done < 0) return mc_fail_errno(err, errno, "%s: cannot write", out->path);
         p += done;
@@ -171,24 +171,17 @@ mc_status mc_out_map(mc_out *out, mc_map *map, mc_err *err)
 
 /* ---- naming ---- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Every descriptor that is closed reports what was put off (NFS): a second one does so while the
  * file can still be thrown away. */
 static mc_status flush(const mc_out *out, double *seconds, mc_err *err)
 {
-    const double begin = now();
+    const double begin = mc_seconds();
     if (!out->options.no_fsync && fsync(out->fd) != 0)
         return mc_fail_errno(err, errno, "%s: cannot flush", out->path);
     const int twin = fcntl(out->fd, F_DUPFD_CLOEXEC, 0);
     if (twin < 0 || close(twin) != 0)
         return mc_fail_errno(err, errno, "%s: cannot close", out->path);
-    if (!out->options.no_fsync) *seconds += now() - begin;
+    if (!out->options.no_fsync) *seconds += mc_seconds() - begin;
     return MC_OK;
 }
 
@@ -252,10 +245,10 @@ static mc_status flush_folder(const mc_out *out, const mc_place *to, const char 
                               double *seconds, mc_err *err)
 {
     if (out->options.no_fsync) return MC_OK;
-    const double begin = now();
+    const double begin = mc_seconds();
     if (fsync(to->folder) != 0 && errno != EINVAL && errno != EBADF && errno != ENOTSUP)
         return mc_fail_errno(err, errno, "%s: is written, but its folder cannot be flushed", path);
-    *seconds += now() - begin;
+    *seconds += mc_seconds() - begin;
     return MC_OK;
 }
 

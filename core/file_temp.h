@@ -10,6 +10,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /* A name in a folder that stays open, so that neither chdir() nor a renamed folder matters. */
 typedef struct {
@@ -31,7 +32,8 @@ int mc_temp_claim(const mc_place *place);
 const char *mc_temp_name(int claim);
 void mc_temp_drop(int claim);
 
-/* For tests: outputs behave as on a file system without O_TMPFILE. */
+/* For tests: outputs behave as on a file system without O_TMPFILE, and one call writes so much. */
 extern bool mc_out_always_named;
+extern size_t mc_out_write_most;
 
 #endif

@@ -53,13 +53,14 @@ mc_status mc_grid_check(const mc_grid *grid, mc_err *err);
 unsigned mc_grid_codes(const mc_grid *grid);
 unsigned mc_grid_first(const mc_grid *grid);
 
-/* Bits that `groups` groups of one row take beside the codes: scales, zeros, offsets, sub-scales. */
+/* Bits that `groups` groups of one row take beside the codes: scales, zeros, offsets, sub-scales */
 uint64_t mc_grid_side_bits(const mc_grid *grid, uint64_t groups);
 
 float mc_grid_value(const mc_grid *grid, mc_params p, unsigned code);
 
 /* The code whose value is nearest to `w`. Integers: rint((w - m) / s) by f32 division, half to
- * even, clamped. Tables: the nearest of the f32 values exactly, ties to the smaller level. */
+ * even, clamped. Tables: the nearest of the f32 values exactly, ties to the smaller level (levels
+ * whose values coincide are one level). */
 unsigned mc_grid_nearest(const mc_grid *grid, mc_params p, float w);
 
 /* n codes or values at once: the fast path of the two above, same results. */

@@ -41,18 +41,10 @@ mc_status mc_grid_fit_two_level(const mc_fit_row *row, mc_params *out, mc_sub *s
 
 /* ---- one group under search ---- */
 
-/* x = w * unit - centre. A unit is a power of two, so that nothing is lost. */
 typedef struct {
     const mc_grid *grid;
-    const mc_kernels *kernels;
-    const float *w;
-    const float *importance; /* or NULL */
-    size_t n;
     float norm;
-    float unit, centre, importance_unit;
-    size_t filled; /* weights that x holds when the whole group fits, else 0 */
-    float x[MC_CHUNK];
-    float xi[MC_CHUNK]; /* importance * importance_unit */
+    mc_scan scan;
 } mc_fit_group;
 
 /* The power of two that brings `most` into 1..2 (as far as floats reach). */
@@ -62,17 +54,17 @@ float mc_fit_unit(float most);
 bool mc_fit_group_open(mc_fit_group *out, const mc_fit_row *row, size_t g, float unit,
                        float centre);
 
-/* All of the group's weights against MC_LANES grids. */
-void mc_fit_moments(mc_fit_group *group, const mc_lanes *lanes, mc_moments *sums);
-void mc_fit_errors(mc_fit_group *group, const mc_lanes *lanes, mc_errors *sums);
-
 /* Sums of importance and of importance * x. */
-void mc_fit_totals(mc_fit_group *group, double *importance, double *x);
+void mc_fit_totals(const mc_fit_group *group, double *importance, double *x);
 
 /* Lane `c` becomes the grid of `p`. */
 void mc_fit_lane(const mc_fit_group *group, mc_params p, mc_lanes *lanes, unsigned c);
 
-/* An error counts as smaller when it is so by more than the kernels' rounding. */
+/* The error of group g as it will be measured: encoded, decoded, in double. The kernels' errors
+ * leave out how s * t + m is rounded, which matters when m is large or errors are tiny. */
+double mc_fit_exact_error(const mc_fit_row *row, size_t g, mc_params p);
+
+/* A kernels' error counts as smaller when it is so by more than their rounding. */
 bool mc_fit_better(double found, double known, float norm);
 
 #endif

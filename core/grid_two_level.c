@@ -185,7 +185,7 @@ enum { NEIGHBOURS = 15, OWN = 7 };
 /* Groups measure importance in units of their own; sums over groups undo that. */
 static double importance_unit(const block *b, const mc_fit_group *group)
 {
-    return (double)b->importance_unit / (double)group->importance_unit;
+    return (double)b->importance_unit / (double)group->scan.importance_unit;
 }
 
 static void open_units(block *b)
@@ -200,40 +200,30 @@ static void open_units(block *b)
     b->importance_unit = mc_fit_unit(most);
 }
 
-static double error_of(const block *b, mc_fit_group *group)
+static double error_of(const block *b)
 {
     double total = 0.0;
-    for (size_t g = 0; g < b->groups; g++) {
-        if (!mc_fit_group_open(group, &b->plain, g, b->unit, 0.0f)) continue;
-        mc_lanes lanes;
-        for (unsigned c = 0; c < MC_LANES; c++) mc_fit_lane(group, b->out[g], &lanes, c);
-        mc_errors errors;
-        mc_fit_errors(group, &lanes, &errors);
-        total += errors.sum[0] * importance_unit(b, group);
-    }
+    for (size_t g = 0; g < b->groups; g++) total += mc_fit_exact_error(&b->plain, g, b->out[g]);
     return total;
 }
 
-/* Each group moves to its best neighbour, or stays. Returns the block's error afterwards. */
-static double choose_subs(const block *b, mc_fit_group *group)
+/* Each group moves to its best neighbour, or stays. */
+static void choose_subs(const block *b, mc_fit_group *group)
 {
-    double total = 0.0;
     for (size_t g = 0; g < b->groups; g++) {
         if (!mc_fit_group_open(group, &b->plain, g, b->unit, 0.0f)) continue;
         mc_lanes lanes;
         for (unsigned c = 0; c < MC_LANES; c++)
             mc_fit_lane(group, neighbour(b, g, c < NEIGHBOURS ? c : OWN).p, &lanes, c);
         mc_errors errors;
-        mc_fit_errors(group, &lanes, &errors);
+        mc_kernels_best()->errors(&group->scan, &lanes, group->norm, &errors);
         unsigned best = OWN;
         for (unsigned c = 0; c < NEIGHBOURS; c++)
             if (errors.sum[c] < errors.sum[best]) best = c;
         const choice n = neighbour(b, g, best);
         b->out[g] = n.p;
         b->sub[g] = n.sub;
-        total += errors.sum[best] * importance_unit(b, group);
     }
-    return total;
 }
 
 /* Sums of the squared error as a function of S and M while all codes stay:
@@ -255,7 +245,7 @@ static quadratic measure(const block *b, mc_fit_group *group)
         mc_lanes lanes;
         for (unsigned c = 0; c < MC_LANES; c++) mc_fit_lane(group, b->out[g], &lanes, c);
         mc_moments sums;
-        mc_fit_moments(group, &lanes, &sums);
+        mc_kernels_best()->moments(&group->scan, &lanes, &sums);
         double weight;
         double x;
         mc_fit_totals(group, &weight, &x);
@@ -309,18 +299,17 @@ static mc_status fit_search(block *b, mc_err *err)
     MC_TRY(fit_range(b, err));
     open_units(b);
     if (!(b->unit > 0.0f)) return MC_OK; /* zeros alone */
-    const double by_range = error_of(b, &group);
+    const double by_range = error_of(b);
 
     MC_TRY(mc_grid_fit_range(&b->plain, b->out, err));
     mc_grid_fit_search(&b->plain, b->out);
     MC_TRY(derive(b, err));
-    double found = choose_subs(b, &group);
+    choose_subs(b, &group);
     for (int i = 0; i < ROUNDS && b->row->fit.norm == 2.0f; i++) {
         if (!refit_super(b, &group)) break;
-        found = choose_subs(b, &group);
+        choose_subs(b, &group);
     }
-    if (mc_fit_better(found, by_range, b->row->fit.norm)) return MC_OK;
-    return fit_range(b, err);
+    return error_of(b) < by_range ? MC_OK : fit_range(b, err);
 }
 
 mc_status mc_grid_fit_two_level(const mc_fit_row *row, mc_params *out, mc_sub *sub, mc_super *super,

@@ -14,19 +14,21 @@
 /* ---- candidates of a search ---- */
 
 enum {
-    MC_LANES = 16,   /* candidates that one pass weighs */
+    MC_LANES = 16,  /* grids that one pass weighs */
     MC_CHUNK = 256, /* weights that a float sum may hold before it goes to a double */
 };
 
-/* Weights in a unit of their own: x = w * unit - centre, so that squares neither overflow nor
- * vanish. The kernels see chunks of at most MC_CHUNK of them. */
+/* A group in a unit of its own: x = w * unit - centre, i = importance * importance_unit. Units are
+ * powers of two that keep squares from overflowing or vanishing. */
 typedef struct {
-    const float *x;
+    const float *w;
     const float *importance; /* or NULL */
     size_t n;
+    float unit, centre, importance_unit;
     const float *level; /* of a table, or NULL for integers */
     unsigned levels;
-    bool offset; /* whether the lanes have offsets; without, offset[] is 0 */
+    mc_dtype dtype;    /* of a stored scale, and its range, for refine() */
+    float least, most;
 } mc_scan;
 
 /* A grid for each lane: value = step * q + offset, q an integer of low..high or a level (then low
@@ -39,15 +41,15 @@ typedef struct {
     float high[MC_LANES];
 } mc_lanes;
 
-/* What least squares needs of d = x - offset and its nearest q; and the error itself. */
+/* What least squares needs of d = x - offset and its nearest q. */
 typedef struct {
-    double dq[MC_LANES]; /* sum of importance * d * q */
-    double qq[MC_LANES]; /* importance * q * q */
-    double q[MC_LANES];  /* importance * q; only with offsets */
+    double dq[MC_LANES]; /* sum of i * d * q */
+    double qq[MC_LANES]; /* i * q * q */
+    double q[MC_LANES];  /* i * q */
 } mc_moments;
 
 typedef struct {
-    double sum[MC_LANES]; /* importance * |d - step * q|^norm */
+    double sum[MC_LANES]; /* i * |d - step * q|^norm */
 } mc_errors;
 
 typedef struct {
@@ -78,9 +80,14 @@ typedef struct {
     void (*encode_table)(const float *w, size_t n, float sign, const float *bound, unsigned levels,
                          uint8_t *code);
 
-    /* ---- searching: what MC_LANES grids make of the same weights. They add to the sums. ---- */
+    /* ---- searching: what MC_LANES grids make of the same weights ---- */
     void (*moments)(const mc_scan *scan, const mc_lanes *lanes, mc_moments *sums);
     void (*errors)(const mc_scan *scan, const mc_lanes *lanes, float norm, mc_errors *sums);
+
+    /* Squared errors without offsets, all in one: every step but the last lane's becomes the best
+     * one for its codes (dq / qq), as it is stored (w * unit keeps its dtype's digits); then the
+     * errors. offset[] is not read. */
+    void (*refine)(const mc_scan *scan, mc_lanes *lanes, mc_errors *sums);
 } mc_kernels;
 
 /* The best build for this processor, the same for the whole run. */

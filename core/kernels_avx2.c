@@ -1,5 +1,5 @@
-/* The kernels for x86-64 with AVX2 and F16C; the build gives this file the flags. Without FMA, whose
- * single rounding would change results. */
+/* The kernels for x86-64 with AVX2 and F16C; the build gives this file the flags. Without FMA,
+ * whose single rounding would change results. */
 #include "core/kernels.h"
 
 #if defined(__AVX2__) && defined(__F16C__)

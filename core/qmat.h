@@ -9,7 +9,7 @@
 typedef struct {
     mc_grid grid;
     size_t rows, cols;
-    size_t group;      /* columns that share a scale; divides cols; cols itself for one scale a row */
+    size_t group;      /* columns that share a scale; divides cols; cols for one scale a row */
     uint8_t *code;     /* rows x cols */
     mc_params *params; /* rows x cols/group */
     mc_sub *sub;       /* rows x cols/group, two-level scales only, else NULL */

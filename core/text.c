@@ -105,6 +105,36 @@ void mc_text_add_fixed(mc_text *text, double value, int decimals)
     mc_text_add(text, from);
 }
 
+/* Hundredths are rounded as whole numbers, so no locale has a say; what rounds up to 1024 is one of the next unit. */
+const char *mc_size_text(uint64_t bytes, char text[MC_SIZE_TEXT])
+{
+    static const char *const unit[] = {"KiB", "MiB", "GiB", "TiB"};
+    if (bytes < 1024) {
+        snprintf(text, MC_SIZE_TEXT, "%u B", (unsigned)bytes);
+        return text;
+    }
+    uint64_t one = 1024; /* bytes in one of unit[u] */
+    size_t u = 0;
+    while (u < 3 && bytes / one >= 1024) one *= 1024, u++;
+    const uint64_t rest = bytes % one;
+    uint64_t whole = bytes / one;
+    uint64_t part = (uint64_t)((double)rest / (double)one * 100.0 + 0.5);
+    if (whole >= 10) part = (uint64_t)((double)rest / (double)one * 10.0 + 0.5) * 10;
+    if (part >= 100) whole++, part = 0;
+    if (whole >= 1024 && u < 3) whole = 1, part = 0, u++;
+    if (whole >= 10)
+        snprintf(text, MC_SIZE_TEXT, "%u.%u %s", (unsigned)whole, (unsigned)(part / 10), unit[u]);
+    else
+        snprintf(text, MC_SIZE_TEXT, "%u.%02u %s", (unsigned)whole, (unsigned)part, unit[u]);
+    return text;
+}
+
+void mc_text_add_size(mc_text *text, uint64_t bytes)
+{
+    char size[MC_SIZE_TEXT];
+    mc_text_add(text, mc_size_text(bytes, size));
+}
+
 char *mc_text_take(mc_text *text)
 {
     char *taken = NULL;

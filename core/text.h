@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* More than this is refused like a lack of memory. */
 #define MC_TEXT_MAX ((size_t)1 << 30)
@@ -30,6 +31,11 @@ void mc_text_add_repeated(mc_text *text, char c, size_t n);
 /* `value` with 0..17 decimals and a point in any locale; "inf", "-inf" or "nan" when it is no number. A
  * value that rounds to zero has no sign. */
 void mc_text_add_fixed(mc_text *text, double value, int decimals);
+
+/* "812 B", "9.12 KiB", "12.7 MiB": powers of 1024, as memory and flash are counted. mc_size_text returns `text`. */
+enum { MC_SIZE_TEXT = 24 };
+const char *mc_size_text(uint64_t bytes, char text[MC_SIZE_TEXT]);
+void mc_text_add_size(mc_text *text, uint64_t bytes);
 
 /* The text, NUL-terminated; free() it. NULL when memory ran out at any point. `text` is empty again. */
 char *mc_text_take(mc_text *text);

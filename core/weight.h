@@ -4,8 +4,8 @@
  *   dense      numbers as the source stores them
  *   quantized  codes on a grid
  *
- * (factored: two weights, and stacked: bit planes with small factors, are two more forms; the values
- * are reserved for them.) */
+ * (factored: two weights, and stacked: bit planes with small factors, are two more forms; the
+ * values are reserved for them.) */
 #ifndef MC_CORE_WEIGHT_H
 #define MC_CORE_WEIGHT_H
 
@@ -29,7 +29,7 @@ typedef struct {
     uint64_t rows, cols; /* as matrix (mc_tensor_shape) */
     /* quantized only: */
     mc_grid grid;
-    uint64_t group;  /* columns that share a scale; cols for a scale a row; 0 for one scale in all */
+    uint64_t group; /* columns that share a scale; cols for one a row; 0 for one in all */
 } mc_weight_spec;
 
 /* The shape on which codes are computed: rows x cols, or 1 x rows*cols when one scale serves all

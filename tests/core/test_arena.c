@@ -115,6 +115,7 @@ Test(arena, a_loan_is_free_again_when_it_ends)
 Test(arena, copies_and_formats_text)
 {
     mc_region region = open_region(4096);
+    memset(region.arena.at, 'x', 1000);
     cr_expect_str_eq(mc_copy_text(&region.arena, "weights", 6), "weight");
     cr_expect_str_eq(mc_copy_text(&region.arena, "", 0), "");
     cr_expect_str_eq(mc_format(&region.arena, "%s.%d", "layer", 12), "layer.12");

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 typedef struct {
     int calls;
@@ -17,6 +18,7 @@ static void keep(void *to, mc_log_level level, const char *text)
 {
     record *r = to;
     r->inside++;
+    nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
     cr_expect_eq(r->inside, 1);
     r->calls++;
     r->level = level;
@@ -47,7 +49,7 @@ Test(log, passes_text_and_level_up_to_the_level_asked_for)
 
 static void *talk(void *unused)
 {
-    for (int i = 0; i < 500; i++) mc_log(MC_LOG_INFO, "message %d", i);
+    for (int i = 0; i < 50; i++) mc_log(MC_LOG_INFO, "message %d", i);
     return unused;
 }
 
@@ -58,5 +60,5 @@ Test(log, threads_take_turns)
     pthread_t thread[4];
     for (int i = 0; i < 4; i++) cr_assert_eq(pthread_create(&thread[i], NULL, talk, NULL), 0);
     for (int i = 0; i < 4; i++) pthread_join(thread[i], NULL);
-    cr_expect_eq(r.calls, 2000);
+    cr_expect_eq(r.calls, 200);
 }

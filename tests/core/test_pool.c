@@ -3,6 +3,8 @@
 #include "core/pool.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -170,6 +172,31 @@ Test(pool, pieces_run_at_the_same_time)
     atomic_int here = 0;
     mc_err err = {0};
     cr_expect_eq(mc_pool_for(pool, 2, meet, &here, &err), MC_OK, "%s", err.text);
+    mc_pool_close(pool);
+}
+
+typedef struct {
+    atomic_int here;
+    sigset_t blocked[2];
+} masks;
+
+static mc_status look_at_mask(void *job, size_t i, mc_arena scratch, mc_err *err)
+{
+    masks *m = job;
+    pthread_sigmask(SIG_BLOCK, NULL, &m->blocked[i]);
+    return meet(&m->here, i, scratch, err);
+}
+
+Test(pool, signals_go_to_the_caller_unless_a_thread_raised_them)
+{
+    mc_pool *pool = open_pool(2, 0);
+    masks m = {.here = 0};
+    mc_err err = {0};
+    cr_assert_eq(mc_pool_for(pool, 2, look_at_mask, &m, &err), MC_OK, "%s", err.text);
+    const sigset_t *a = &m.blocked[0], *b = &m.blocked[1];
+    cr_expect_eq(sigismember(a, SIGINT) + sigismember(b, SIGINT), 1);
+    cr_expect_eq(sigismember(a, SIGTERM) + sigismember(b, SIGTERM), 1);
+    cr_expect_eq(sigismember(a, SIGBUS) + sigismember(b, SIGBUS), 0);
     mc_pool_close(pool);
 }
 

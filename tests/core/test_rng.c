@@ -1,4 +1,4 @@
-/* Philox4x32-10 against the known answers of Random123 (tests/kat_vectors), and what is made of it. */
+/* Philox4x32-10 against the known answers of Random123, and what is made of it. */
 #include "core/rng.h"
 
 #include <criterion/criterion.h>

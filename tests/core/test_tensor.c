@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static mc_tensor shaped(int ndim, const uint64_t *dim)
 {
@@ -123,7 +124,9 @@ Test(model, closes_when_it_is_zero_and_when_it_owns_itself)
     cr_assert_eq(mc_region_open(&model.memory, 4096, &err), MC_OK, "%s", err.text);
     model.source = MC_NEW(&model.memory.arena, mc_source, 2);
     model.sources = 2;
+    void *base = model.memory.base;
     mc_model_close(&model);
     cr_expect_null(model.source);
     cr_expect_null(model.memory.base);
+    cr_expect_eq(msync(base, 1, MS_ASYNC), -1, "the memory is still there");
 }

@@ -140,3 +140,25 @@ Test(text, a_point_stays_a_point_in_a_locale_with_commas)
     expect_fixed(-1234.5, 1, "-1234.5");
     setlocale(LC_NUMERIC, "C");
 }
+
+Test(text, counts_sizes_in_powers_of_1024)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } cases[] = {{0, "0 B"},
+                 {1023, "1023 B"},
+                 {1024, "1.00 KiB"},
+                 {1075, "1.05 KiB"},
+                 {9 * 1024 + 1021, "10.0 KiB"},
+                 {102400, "100.0 KiB"},
+                 {1048575, "1.00 MiB"},
+                 {1258291, "1.20 MiB"},
+                 {(uint64_t)449 << 20, "449.0 MiB"},
+                 {UINT64_MAX, "16777216.0 TiB"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char size[MC_SIZE_TEXT];
+        cr_expect_str_eq(mc_size_text(cases[i].bytes, size), cases[i].text, "%llu: %s",
+                         (unsigned long long)cases[i].bytes, size);
+    }
+}
