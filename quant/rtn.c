@@ -1,0 +1,34 @@
+/* Round to nearest: each weight takes the nearest of the values that span its group's range.
+ *
+ * The range is that of section "fitting" of core/grid.h, with no search. It needs no data and no
+ * parameters, so it is the baseline that every other method has to beat. */
+#include "quant/quant.h"
+#include "quant/rows.h"
+
+static const char *refuses(const mc_grid *grid)
+{
+    (void)grid;
+    return NULL;
+}
+
+static size_t scratch_bytes(const mc_grid *grid, size_t rows, size_t cols, size_t group)
+{
+    (void)grid, (void)rows, (void)cols, (void)group;
+    return 0;
+}
+
+static mc_status run(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, mc_err *err)
+{
+    (void)scratch;
+    return fit_and_encode_rows(job, (mc_fit){.kind = MC_FIT_RANGE}, out, err);
+}
+
+const mc_quant_method mc_quant_rtn = {
+    .name = "rtn",
+    .summary = "round to nearest over the range of each group",
+    .needs = "no data",
+    .paper = "uniform quantization; no search",
+    .refuses = refuses,
+    .scratch = scratch_bytes,
+    .run = run,
+};

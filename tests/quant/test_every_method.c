@@ -1,0 +1,311 @@
+/* What holds for every method in the list, and so for those not yet written: on every grid that the
+ * method accepts, for weights of every awkward kind. */
+#include "quant_case.h"
+
+#include <criterion/parameterized.h>
+
+enum { COLS = 48, ROWS = 8 };
+
+static const size_t groups_to_try[] = {8, 16, COLS};
+
+/* One kind of weights a row. */
+static void fill_rows(float w[ROWS * COLS])
+{
+    fill_weights(w, ROWS * COLS, 7);
+    for (size_t i = 0; i < COLS; i++) {
+        w[1 * COLS + i] = i % 3 == 0 ? -0.0f : 0.0f;                   /* zeros */
+        w[2 * COLS + i] = -0.37f;                                      /* a constant */
+        w[3 * COLS + i] = i == 5 ? 80.0f : w[3 * COLS + i];            /* an outlier */
+        w[4 * COLS + i] = (i % 2 ? -1e-41f : 3e-40f) * (float)(i % 5); /* denormals */
+        w[5 * COLS + i] = fabsf(w[5 * COLS + i]) + 0.01f;              /* all positive */
+        w[6 * COLS + i] = i % 16 == 9 ? -0.2f : 0.0f;                  /* one weight alone */
+        w[7 * COLS + i] = (float)((int)(i * 7 % 3) - 1) * 0.0625f;     /* ternary already */
+    }
+}
+
+typedef void (*check_fn)(quant_case c, const char *text);
+
+/* Runs `check` for the method on all its grids and groups. */
+static void on_every_grid(size_t method, check_fn check)
+{
+    static mc_grid grid[MOST_GRIDS];
+    float w[ROWS * COLS];
+    fill_rows(w);
+
+    size_t accepted = 0;
+    const size_t n = every_grid(grid);
+    for (size_t i = 0; i < n; i++) {
+        if (mc_quant_at(method)->refuses(&grid[i])) continue;
+        accepted++;
+        char text[128];
+        grid_text(&grid[i], text);
+        for (size_t g = 0; g < sizeof groups_to_try / sizeof groups_to_try[0]; g++)
+            check((quant_case){.setup = mc_quant_at(method)->name,
+                               .grid = grid[i],
+                               .w = w,
+                               .rows = ROWS,
+                               .cols = COLS,
+                               .group = groups_to_try[g]},
+                  text);
+    }
+    cr_assert_gt(accepted, 0u, "%s accepts no grid", mc_quant_at(method)->name);
+}
+
+#define FOR_EVERY_METHOD(name)                        \
+    ParameterizedTestParameters(every_method, name)   \
+    {                                                 \
+        static size_t index[64];                      \
+        size_t n = 0;                                 \
+        for (; mc_quant_at(n); n++) index[n] = n;     \
+        return cr_make_param_array(size_t, index, n); \
+    }                                                 \
+    ParameterizedTest(size_t *method, every_method, name)
+
+static bool is_stored(const mc_grid *grid, float x)
+{
+    return isfinite(x) && mc_round_to(grid->scale_dtype, x) == x;
+}
+
+static void check_storable(quant_case c, const char *text)
+{
+    quant_result r = quantize(c);
+    const unsigned first = mc_grid_first(&c.grid), codes = mc_grid_codes(&c.grid);
+    for (size_t i = 0; i < ROWS * COLS; i++)
+        cr_assert(r.q.code[i] >= first && r.q.code[i] < codes, "%s %s: code[%zu] is %u", c.setup,
+                  text, i, r.q.code[i]);
+
+    for (size_t i = 0; i < ROWS * mc_qmat_groups(&r.q); i++) {
+        const mc_params p = r.q.params[i];
+        cr_assert(isfinite(p.scale) && p.scale != 0.0f, "%s %s: scale[%zu] is %g", c.setup, text, i,
+                  (double)p.scale);
+        cr_assert(p.scale > 0.0f || c.grid.negative_scale, "%s %s: scale[%zu] is %g", c.setup, text,
+                  i, (double)p.scale);
+        cr_assert(c.grid.offset == MC_OFFSET_FREE || p.offset == 0.0f, "%s %s", c.setup, text);
+        cr_assert(p.zero < codes, "%s %s: zero[%zu] is %u", c.setup, text, i, p.zero);
+        if (c.grid.offset == MC_OFFSET_NONE)
+            cr_assert_eq(p.zero, c.grid.levels->value ? 0 : 1u << (c.grid.levels->bits - 1),
+                         "%s %s: zero[%zu] is %u", c.setup, text, i, p.zero);
+        if (c.grid.sub_bits) continue;
+        cr_assert(is_stored(&c.grid, p.scale) &&
+                      (c.grid.offset != MC_OFFSET_FREE || is_stored(&c.grid, p.offset)),
+
+                  "%s %s: scale[%zu] = %a, offset %a", c.setup, text, i, (double)p.scale,
+                  (double)p.offset);
+    }
+    close_result(&r);
+}
+
+FOR_EVERY_METHOD(gives_codes_of_the_grid_and_numbers_that_can_be_stored)
+{
+    on_every_grid(*method, check_storable);
+}
+
+static void check_same(const mc_qmat *a, size_t row, const mc_qmat *b, quant_case c,
+                       const char *text)
+{
+    const size_t groups = mc_qmat_groups(a), supers = mc_qmat_supers(a), rows = b->rows;
+    cr_assert_arr_eq(a->code + row * a->cols, b->code, rows * a->cols, "%s %s", c.setup, text);
+    for (size_t i = 0; i < rows * groups; i++) {
+        const mc_params p = a->params[row * groups + i], q = b->params[i];
+        cr_assert(p.scale == q.scale && p.offset == q.offset && p.zero == q.zero,
+                  "%s %s: row %zu: scale %a or %a, offset %a or %a", c.setup, text, row,
+                  (double)p.scale, (double)q.scale, (double)p.offset, (double)q.offset);
+    }
+    if (!supers) return;
+    for (size_t i = 0; i < rows * groups; i++)
+        cr_assert(a->sub[row * groups + i].scale == b->sub[i].scale &&
+                  a->sub[row * groups + i].offset == b->sub[i].offset);
+    for (size_t i = 0; i < rows * supers; i++)
+        cr_assert(a->super[row * supers + i].scale == b->super[i].scale &&
+                  a->super[row * supers + i].offset == b->super[i].offset);
+}
+
+static void check_twice(quant_case c, const char *text)
+{
+    quant_result a = quantize(c), b = quantize(c);
+    check_same(&a.q, 0, &b.q, c, text);
+    close_result(&a);
+    close_result(&b);
+}
+
+FOR_EVERY_METHOD(gives_the_same_bytes_twice)
+{
+    on_every_grid(*method, check_twice);
+}
+
+static void check_rows(quant_case c, const char *text)
+{
+    quant_result whole = quantize(c);
+    for (size_t row = 0; row < ROWS; row++) {
+        quant_case one = c;
+        one.w = c.w + row * COLS;
+        one.rows = 1;
+        quant_result r = quantize(one);
+        check_same(&whole.q, row, &r.q, c, text);
+        close_result(&r);
+    }
+    close_result(&whole);
+}
+
+FOR_EVERY_METHOD(treats_rows_alone_as_it_treats_them_together)
+{
+    on_every_grid(*method, check_rows);
+}
+
+/* Decoding and encoding again under the same numbers changes no value: codes are the nearest ones.
+ * A free offset far from 0 may absorb a step, so there a value may move by what f32 rounds. */
+static void check_idempotent(quant_case c, const char *text)
+{
+    quant_result r = quantize(c);
+    float v[COLS], again[COLS];
+    uint8_t code[COLS];
+    for (size_t row = 0; row < ROWS; row++) {
+        const mc_params *p = r.q.params + row * mc_qmat_groups(&r.q);
+        mc_qmat_row_to_f32(&r.q, row, v);
+        mc_grid_encode_row(&c.grid, p, v, COLS / c.group, c.group, code);
+        mc_grid_decode_row(&c.grid, p, code, COLS / c.group, c.group, again);
+        for (size_t i = 0; i < COLS; i++) {
+            const float slack =
+                c.grid.offset == MC_OFFSET_FREE ? 0x1p-22f * fabsf(p[i / c.group].offset) : 0.0f;
+            cr_assert(fabsf(again[i] - v[i]) <= slack, "%s %s: row %zu column %zu: %a became %a",
+                      c.setup, text, row, i, (double)v[i], (double)again[i]);
+        }
+    }
+    close_result(&r);
+}
+
+FOR_EVERY_METHOD(chooses_values_that_stay_when_quantized_again)
+{
+    on_every_grid(*method, check_idempotent);
+}
+
+/* The norm a method works for: its parameter "norm" or "p", else squared error. */
+static double own_norm(const mc_quant_method *method)
+{
+    for (size_t i = 0; i < MC_QUANT_PARAMS && method->params[i].key; i++)
+        if (strcmp(method->params[i].key, "norm") == 0 || strcmp(method->params[i].key, "p") == 0)
+            return method->params[i].usual;
+    return 2.0;
+}
+
+/* Rounding a scale to f16 may cost what it moves the values, and no more. */
+static void check_baseline(quant_case c, const char *text)
+{
+    const double norm = own_norm(mc_quant_find(c.setup));
+    for (size_t row = 0; row < ROWS; row++) {
+        quant_case own = c;
+        own.w = c.w + row * COLS;
+        own.rows = 1;
+        quant_case rtn = own;
+        rtn.setup = "rtn";
+        double most = 0.0;
+        for (size_t i = 0; i < COLS; i++) most = fmax(most, fabs((double)own.w[i]));
+        const double slack = COLS * pow(most * 0x1p-11, norm);
+        const double error = error_after(own, norm), baseline = error_after(rtn, norm);
+        cr_assert(error <= baseline * (1.0 + 1e-6) + (norm == 2.0 ? slack : 0.0),
+                  "%s %s: row %zu: error %g, rtn has %g", c.setup, text, row, error, baseline);
+    }
+}
+
+FOR_EVERY_METHOD(is_not_worse_than_rtn_in_its_own_norm)
+{
+    on_every_grid(*method, check_baseline);
+}
+
+/* In f32 a factor of a power of two passes through every formula. */
+static void check_unit(quant_case c, const char *text)
+{
+    static const size_t special[] = {1, 2, 4, 6}; /* rows with groups whose scale says nothing */
+    static const float factors[] = {0x1p20f, 0x1p-80f};
+    if (c.grid.scale_dtype != MC_F32) return;
+    float normal[ROWS * COLS], scaled[ROWS * COLS];
+    memcpy(normal, c.w, sizeof normal);
+    for (size_t i = 0; i < 4; i++) memcpy(normal + special[i] * COLS, c.w, COLS * sizeof *normal);
+    c.w = normal;
+    quant_result one = quantize(c);
+    c.w = scaled;
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < ROWS * COLS; i++) scaled[i] = normal[i] * factors[k];
+        quant_result r = quantize(c);
+        cr_assert_arr_eq(one.q.code, r.q.code, ROWS * COLS, "%s %s: times %g", c.setup, text,
+                         (double)factors[k]);
+        for (size_t i = 0; i < ROWS * mc_qmat_groups(&one.q); i++)
+            cr_assert(one.q.params[i].scale * factors[k] == r.q.params[i].scale,
+                      "%s %s: group %zu times %g", c.setup, text, i, (double)factors[k]);
+        close_result(&r);
+    }
+    close_result(&one);
+}
+
+FOR_EVERY_METHOD(does_not_depend_on_the_unit_of_the_weights)
+{
+    on_every_grid(*method, check_unit);
+}
+
+/* The first grid that the method accepts. */
+static mc_grid some_grid(size_t method)
+{
+    static mc_grid grid[MOST_GRIDS];
+    const size_t n = every_grid(grid);
+    for (size_t i = 0; i < n; i++)
+        if (!mc_quant_at(method)->refuses(&grid[i])) return grid[i];
+    cr_assert(false, "%s accepts no grid", mc_quant_at(method)->name);
+    return grid[0];
+}
+
+FOR_EVERY_METHOD(takes_one_group_for_a_whole_tensor_and_groups_of_one)
+{
+    enum { N = 5000 };
+    static float w[N];
+    fill_weights(w, N, 11);
+    quant_case c = {.setup = mc_quant_at(*method)->name,
+                    .grid = some_grid(*method),
+                    .w = w,
+                    .rows = 1,
+                    .cols = N,
+                    .group = N};
+    quant_result r = quantize(c);
+    cr_expect_lt(error_of(c, &r.q, 2.0), N * 0.05 * 0.05 * 2.0);
+    close_result(&r);
+
+    c.group = 1;
+    r = quantize(c);
+    close_result(&r);
+}
+
+FOR_EVERY_METHOD(says_so_when_scratch_is_missing)
+{
+    float w[COLS];
+    fill_weights(w, COLS, 13);
+    const mc_grid grid = some_grid(*method);
+    const mc_quant_setup setup = setup_of(mc_quant_at(*method)->name);
+    const mc_quant_job job = {.weights = {w, 1, COLS}, .setup = &setup};
+    uint8_t code[COLS];
+    mc_params params[COLS];
+    mc_qmat q = {
+        .grid = grid, .rows = 1, .cols = COLS, .group = 16, .code = code, .params = params};
+    mc_err err = {0};
+    const bool needs = setup.method->scratch(&grid, 1, COLS, 16) > 0;
+    const mc_status status = mc_quantize(&job, &q, (mc_arena){0}, &err);
+    cr_expect_eq(status, needs ? MC_E_BUDGET : MC_OK, "%s", err.text);
+}
+
+/* f16 ends at 65504. */
+FOR_EVERY_METHOD(says_so_when_a_scale_cannot_be_stored)
+{
+    float w[COLS];
+    fill_weights(w, COLS, 17);
+    for (size_t i = 0; i < COLS; i++) w[i] *= 1e12f;
+    mc_grid grid = some_grid(*method);
+    grid.scale_dtype = MC_F16;
+    quant_result r = try_quantize((quant_case){.setup = mc_quant_at(*method)->name,
+                                               .grid = grid,
+                                               .w = w,
+                                               .rows = 1,
+                                               .cols = COLS,
+                                               .group = 16});
+    cr_expect_eq(r.status, MC_E_UNSUPPORTED);
+    cr_expect(strstr(r.err.text, mc_quant_at(*method)->name) && strstr(r.err.text, "row 0"), "%s",
+              r.err.text);
+    close_result(&r);
+}
