@@ -27,6 +27,13 @@ typedef struct {
     bool measured;           /* whether the report's figures include them */
 } mc_numerics;
 
+/* "int8 dynamic" or "not quantized"; and the first line of every report: "activations: int8 dynamic
+ * recorded, not measured; kv cache: int4 recorded, not measured". */
+enum { MC_NUMERICS_TEXT = 32, MC_HEADLINE_TEXT = 160 };
+void mc_activations_text(const mc_numerics *n, char text[MC_NUMERICS_TEXT]);
+void mc_kv_text(const mc_numerics *n, char text[MC_NUMERICS_TEXT]);
+void mc_numerics_headline(const mc_numerics *n, char text[MC_HEADLINE_TEXT]);
+
 /* A file carried along (config.json, tokenizer): an optional section with that name. */
 typedef struct {
     const char *name;

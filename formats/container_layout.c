@@ -83,7 +83,7 @@ static mc_status place_weights(layouter *l, mc_err *err)
     for (size_t w = 0; w < l->spec->weights; w++) {
         mc_needs needs;
         if (mc_needs_of(&l->spec->weight[w], &needs, err) != MC_OK)
-            return mc_wrap(err, "weight '%s'", l->spec->weight[w].name);
+            return mc_wrap(err, "weight \"%s\"", l->spec->weight[w].name);
         l->out->first_part[w] = (uint32_t)l->out->parts;
         for (unsigned i = 0; i < needs.parts; i++) {
             const mcpk_part part = {.type = MCPK_SECTION_WEIGHT,
@@ -93,7 +93,7 @@ static mc_status place_weights(layouter *l, mc_err *err)
                                     .encoding = needs.part[i].encoding,
                                     .raw = needs.part[i].bytes};
             if (place(l, part, err) != MC_OK)
-                return mc_wrap(err, "weight '%s'", l->spec->weight[w].name);
+                return mc_wrap(err, "weight \"%s\"", l->spec->weight[w].name);
         }
     }
     l->out->first_part[l->spec->weights] = (uint32_t)l->out->parts;
@@ -111,7 +111,7 @@ static mc_status place_sides(layouter *l, mc_err *err)
                                 .weight = MCPK_NO_WEIGHT,
                                 .raw = side->bytes,
                                 .param = {(uint32_t)name, (uint32_t)length}};
-        if (place(l, part, err) != MC_OK) return mc_wrap(err, "side file '%s'", side->name);
+        if (place(l, part, err) != MC_OK) return mc_wrap(err, "side file \"%s\"", side->name);
         name += length + 1;
     }
     return MC_OK;

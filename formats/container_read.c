@@ -316,10 +316,10 @@ static mc_status read_weights(reader *r, mc_cursor *names, mc_err *err)
             return mc_wrap(err, "weight %zu", w);
         MC_TRY(next_name(r, names, place.name, place.name_bytes, &c->weight[w].name, err));
         if (w > 0 && place.first_part != c->first_part[w])
-            return mc_fail(err, MC_E_MISMATCH, "weight '%s': its parts do not follow on the last",
+            return mc_fail(err, MC_E_MISMATCH, "weight \"%s\": its parts do not follow on the last",
                            c->weight[w].name);
         if (check_needs(r, w, place, err) != MC_OK)
-            return mc_wrap(err, "weight '%s'", c->weight[w].name);
+            return mc_wrap(err, "weight \"%s\"", c->weight[w].name);
         owned += place.parts;
     }
     for (uint32_t i = 0; i < r->parts; i++) owned -= c->part[i].type == MCPK_SECTION_WEIGHT;
@@ -384,7 +384,7 @@ static mc_status check_unique(const char **name, size_t n, mc_err *err)
     qsort(name, n, sizeof *name, by_text);
     for (size_t i = 1; i < n; i++)
         if (strcmp(name[i - 1], name[i]) == 0)
-            return mc_fail(err, MC_E_FORMAT, "two entries are called '%s'", name[i]);
+            return mc_fail(err, MC_E_FORMAT, "two entries are called \"%s\"", name[i]);
     return MC_OK;
 }
 

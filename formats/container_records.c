@@ -302,14 +302,14 @@ const char *mc_section_text(const mcpk_part *part, const char *weight, const cha
     case MCPK_SECTION_MANIFEST: return "the manifest";
     case MCPK_SECTION_WEIGHT:
         if (weight)
-            (void)snprintf(text, room, "weight '%s': %s", weight, mc_role_name(part->role));
+            (void)snprintf(text, room, "weight \"%s\": %s", weight, mc_role_name(part->role));
         else
             (void)snprintf(text, room, "weight %u: %s", (unsigned)part->weight,
                            mc_role_name(part->role));
         return text;
     case MCPK_SECTION_SIDE:
         if (!side) return "a side file";
-        (void)snprintf(text, room, "side file '%s'", side);
+        (void)snprintf(text, room, "side file \"%s\"", side);
         return text;
     default: (void)snprintf(text, room, "a section of type %u", (unsigned)part->type); return text;
     }

@@ -76,7 +76,7 @@ static mc_status read_codes(const mc_container *c, size_t weight, uint64_t first
     if (levels->count == 3 || levels->count == 1u << levels->bits) return MC_OK;
     for (size_t i = 0; i < n; i++)
         if (code[i] >= levels->count)
-            return mc_fail(err, MC_E_MISMATCH, "%s: weight '%s': code %u at %llu, %s has %u levels",
+            return mc_fail(err, MC_E_MISMATCH, "%s: weight \"%s\": code %u at %llu, %s has %u levels",
                            c->path, c->weight[weight].name, (unsigned)code[i],
                            (unsigned long long)(first + i), levels->name, (unsigned)levels->count);
     return MC_OK;
@@ -145,7 +145,7 @@ static mc_status check_range(const mc_container *c, size_t weight, uint64_t firs
                              uint64_t all, mc_err *err)
 {
     if (first <= all && n <= all - first) return MC_OK;
-    return mc_fail(err, MC_E_INTERNAL, "%s: weight '%s': %llu + %llu of %llu", c->path,
+    return mc_fail(err, MC_E_INTERNAL, "%s: weight \"%s\": %llu + %llu of %llu", c->path,
                    c->weight[weight].name, (unsigned long long)first, (unsigned long long)n,
                    (unsigned long long)all);
 }
@@ -155,7 +155,7 @@ mc_status mc_container_qmat(const mc_container *c, size_t weight, size_t row, si
 {
     const mc_weight_spec *spec = &c->weight[weight];
     if (spec->form != MC_FORM_QUANTIZED)
-        return mc_fail(err, MC_E_INTERNAL, "%s: weight '%s' is not quantized", c->path, spec->name);
+        return mc_fail(err, MC_E_INTERNAL, "%s: weight \"%s\" is not quantized", c->path, spec->name);
     const mc_weight_shape shape = mc_weight_code_shape(spec);
     MC_TRY(check_range(c, weight, row, rows, shape.rows, err));
     mc_qmat q = {.grid = spec->grid, .rows = rows, .cols = shape.cols, .group = shape.group};
@@ -199,7 +199,7 @@ static mc_status dense_to_f32(const mc_container *c, size_t weight, uint64_t fir
     const mc_weight_spec *spec = &c->weight[weight];
     const mc_dtype_info *about = mc_dtype_about(spec->dtype);
     if (!about->to_f32)
-        return mc_fail(err, MC_E_UNSUPPORTED, "%s: weight '%s': %s has no conversion to f32",
+        return mc_fail(err, MC_E_UNSUPPORTED, "%s: weight \"%s\": %s has no conversion to f32",
                        c->path, spec->name, about->name);
     uint64_t bytes;
     const unsigned char *data = mc_container_dense(c, weight, &bytes);

@@ -1,6 +1,8 @@
 /* Gates: "METRIC OP VALUE" against the scalars of a report. */
 #include "verify/report.h"
 
+#include "core/nearest.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -37,47 +39,7 @@ enum { OPS = sizeof ops / sizeof *ops };
 
 /* ---- parsing ---- */
 
-/* Levenshtein's distance, one row of the table at a time; texts beyond LONGEST are far from all. */
-enum { LONGEST = 48 };
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t distance(const char *a, size_t a_bytes, const char *b)
-{
-    const size_t b_bytes = strlen(b);
-    size_t row[LONGEST + 1];
-    if (a_bytes > LONGEST || b_bytes > LONGEST) return LONGEST;
-
-    for (size_t j = 0; j <= b_bytes; j++) row[j] = j;
-    for (size_t i = 1; i <= a_bytes; i++) {
-        size_t corner = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_bytes; j++) {
-            const size_t above = row[j];
-            const size_t change = corner + (a[i - 1] != b[j - 1]);
-            row[j] = smaller(change, smaller(above, row[j - 1]) + 1);
-            corner = above;
-        }
-    }
-    return row[b_bytes];
-}
-
-/* The metric with the smallest distance, if it is small enough to be a slip of the keyboard. */
-static const char *nearest_metric(const char *name, size_t bytes)
-{
-    const char *nearest = NULL;
-    size_t best = bytes / 2 + 1;
-    for (size_t i = 0; mc_metric_at(i); i++) {
-        const size_t d = distance(name, bytes, mc_metric_at(i)->name);
-        if (d >= best) continue;
-        best = d;
-        nearest = mc_metric_at(i)->name;
-    }
-    return nearest;
-}
+enum { SHOWN = 64 }; /* of a name that nobody knows */
 
 static mc_status unknown_metric(const char *name, size_t bytes, mc_arena scratch, mc_err *err)
 {
@@ -86,13 +48,15 @@ static mc_status unknown_metric(const char *name, size_t bytes, mc_arena scratch
         all = mc_format(&scratch, "%s%s%s", all, i ? ", " : "", mc_metric_at(i)->name);
     if (!all) return mc_no_room(err, "the list of metrics");
 
-    const int shown = (int)smaller(bytes, LONGEST);
-    const char *nearest = nearest_metric(name, bytes);
+    mc_nearest choice = {.text = name, .length = bytes};
+    for (size_t i = 0; mc_metric_at(i); i++) mc_nearest_offer(&choice, mc_metric_at(i)->name);
+    const int shown = bytes < SHOWN ? (int)bytes : SHOWN;
+    const char *nearest = mc_nearest_best(&choice);
     if (nearest)
         return mc_fail(err, MC_E_USAGE,
-                       "there is no metric '%.*s'; did you mean '%s'? there are: %s", shown, name,
-                       nearest, all);
-    return mc_fail(err, MC_E_USAGE, "there is no metric '%.*s'; there are: %s", shown, name, all);
+                       "there is no metric \"%.*s\"; did you mean \"%s\"? there are: %s", shown,
+                       name, nearest, all);
+    return mc_fail(err, MC_E_USAGE, "there is no metric \"%.*s\"; there are: %s", shown, name, all);
 }
 
 static const char *skip_spaces(const char *at)
@@ -186,7 +150,7 @@ mc_status mc_gates_apply(const mc_gate *gate, size_t gates, mc_arena *mem, mc_re
         *result = (mc_gate_result){
             .metric = gate[i].metric, .op = gate[i].op, .threshold = gate[i].threshold};
         if (!mc_report_metric(out, gate[i].metric, &result->value))
-            return mc_fail(err, MC_E_INTERNAL, "the report has no metric '%s'", gate[i].metric);
+            return mc_fail(err, MC_E_INTERNAL, "the report has no metric \"%s\"", gate[i].metric);
         result->pass = holds(result->op, result->value, result->threshold);
         out->pass = out->pass && result->pass;
     }

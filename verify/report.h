@@ -64,7 +64,7 @@ typedef struct {
     double clipped, zeros;         /* shares of all quantized weights; 0 when there is none */
     const char *worst_tensor;      /* the one with min_tensor_sqnr_db; NULL when all are exact */
     mc_numerics numerics;
-    char headline[160]; /* first line: "activations: int8 dynamic recorded, not measured", or what was measured */
+    char headline[MC_HEADLINE_TEXT]; /* first line: "activations: int8 dynamic recorded, not measured", or what was measured */
     mc_gate_result *gate;
     size_t gates;
     bool pass; /* all gates; true when there is none */

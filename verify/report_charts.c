@@ -47,7 +47,7 @@ static void add_stack(mc_text *to, const share *shares, bool after, double whole
         mc_text_addf(to, "\" y=\"%d\" height=\"30\" width=\"", y);
         mc_page_percent(to, (double)bytes / whole);
         mc_text_addf(to, "\"><title>%s: ", shares[i].title);
-        mc_out_bytes(to, bytes);
+        mc_text_add_size(to, bytes);
         mc_text_add(to, "</title></rect>");
         at += (double)bytes;
     }
@@ -60,7 +60,7 @@ static void add_bar_label(mc_text *to, const char *title, uint64_t bytes, uint64
                  "<text class=\"strong\" x=\"0\" y=\"%d\">%s</text><text x=\"100%%\" y=\"%d\" "
                  "text-anchor=\"end\">",
                  y, title, y);
-    mc_out_bytes(to, bytes);
+    mc_text_add_size(to, bytes);
     if (whole > 0 && bytes != whole) {
         mc_text_add(to, ", ");
         mc_text_add_fixed(to, 100.0 * (double)bytes / (double)whole, 1);
@@ -75,12 +75,12 @@ static void add_share_row(mc_text *to, const share *s)
     mc_text_addf(to, "<tr><th scope=\"row\"><i class=\"swatch %s\"></i>%s</th><td>", s->class,
                  s->title);
     if (s->before)
-        mc_out_bytes(to, s->before);
+        mc_text_add_size(to, s->before);
     else
         mc_text_add(to, "–");
     mc_text_add(to, "</td><td>");
     if (s->after)
-        mc_out_bytes(to, s->after);
+        mc_text_add_size(to, s->after);
     else
         mc_text_add(to, "–");
     mc_text_add(to, "</td></tr>\n");
@@ -99,9 +99,9 @@ void mc_page_sizes(mc_text *to, const mc_report *report)
                 "<section aria-labelledby=\"size\">\n<h2 id=\"size\">Size before and after</h2>\n"
                 "<svg class=\"draw\" height=\"122\" role=\"img\" aria-labelledby=\"size-t size-d\">"
                 "<title id=\"size-t\">Size before and after</title><desc id=\"size-d\">Source ");
-    mc_out_bytes(to, report->source_bytes);
+    mc_text_add_size(to, report->source_bytes);
     mc_text_add(to, ", container ");
-    mc_out_bytes(to, report->container_bytes);
+    mc_text_add_size(to, report->container_bytes);
     mc_text_add(to, ". The table below has the parts.</desc>");
     add_bar_label(to, "Source", report->source_bytes, 0, 13);
     add_stack(to, shares, false, (double)largest, 21);
@@ -238,7 +238,7 @@ static void add_dot(mc_text *to, const char *class, double x, double y, const mc
     mc_text_add(to, ", ");
     mc_out_share(to, t->relative_error);
     mc_text_add(to, ", ");
-    mc_out_bytes(to, t->bytes);
+    mc_text_add_size(to, t->bytes);
     mc_text_add(to, "</title></circle>\n");
 }
 

@@ -45,7 +45,7 @@ void mc_page_percent(mc_text *to, double share)
 /* Five classes from few bits to many, so that neighbours can be told apart. */
 static size_t bits_class(const mc_weight_spec *spec)
 {
-    const double bits = mc_out_bits(spec);
+    const double bits = mc_scheme_bits(spec);
     if (bits <= 2) return 0;
     if (bits <= 3) return 1;
     if (bits <= 4) return 2;
@@ -174,9 +174,9 @@ static void add_size_tiles(mc_text *to, const mc_report *r)
     } else {
         mc_text_add(to, "–</b> ");
     }
-    mc_out_bytes(to, r->source_bytes);
+    mc_text_add_size(to, r->source_bytes);
     mc_text_add(to, " → ");
-    mc_out_bytes(to, r->container_bytes);
+    mc_text_add_size(to, r->container_bytes);
     end_tile(to);
     if (r->quantized == 0) return;
 

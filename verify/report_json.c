@@ -4,7 +4,7 @@
 #include "verify/text_out.h"
 
 #include <math.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 static void add_db(mc_json_out *out, const char *key, double db)
@@ -92,7 +92,7 @@ static void add_tensor(mc_json_out *out, const mc_tensor_report *t)
     mc_json_text(out, "form", mc_form_name(t->spec->form));
     mc_json_text(out, "dtype", mc_dtype_about(t->spec->dtype)->name);
     add_shape(out, t->spec);
-    mc_json_num(out, "bits", mc_out_bits(t->spec));
+    mc_json_num(out, "bits", mc_scheme_bits(t->spec));
     mc_json_text(out, "levels", quantized ? t->spec->grid.levels->name : NULL);
     add_group(out, t);
     mc_json_u64(out, "source_bytes", t->source_bytes);
@@ -111,30 +111,24 @@ static void add_tensor(mc_json_out *out, const mc_tensor_report *t)
 }
 
 /* "int8 dynamic, recorded, not measured" */
-static void add_numeric(mc_json_out *out, const char *key, unsigned bits, unsigned mode,
+static void add_numeric(mc_json_out *out, const char *key, const char *width, bool quantized,
                         bool measured)
 {
-    mc_text text;
-    mc_text_open(&text);
-    if (bits >= 16)
-        mc_text_add(&text, "not quantized");
-    else
-        mc_text_addf(&text, "int%u%s, %s", bits,
-                     mode == MCPK_ACT_DYNAMIC  ? " dynamic"
-                     : mode == MCPK_ACT_STATIC ? " static"
-                                               : "",
-                     measured ? "measured" : "recorded, not measured");
-    char *value = mc_text_take(&text);
-    mc_json_text(out, key, value);
-    free(value);
+    char text[MC_HEADLINE_TEXT];
+    const char *state = measured ? ", measured" : ", recorded, not measured";
+    snprintf(text, sizeof text, "%s%s", width, quantized ? state : "");
+    mc_json_text(out, key, text);
 }
 
 static void add_numerics(mc_json_out *out, const mc_numerics *n)
 {
     mc_json_object(out, "numerics");
     mc_json_text(out, "simulated", "weights-only");
-    add_numeric(out, "activations", n->activation_bits, n->activation_mode, n->measured);
-    add_numeric(out, "kv_cache", n->kv_bits, MCPK_ACT_NONE, n->measured);
+    char activations[MC_NUMERICS_TEXT], kv[MC_NUMERICS_TEXT];
+    mc_activations_text(n, activations);
+    mc_kv_text(n, kv);
+    add_numeric(out, "activations", activations, n->activation_bits < 16, n->measured);
+    add_numeric(out, "kv_cache", kv, n->kv_bits < 16, n->measured);
     mc_json_null(out, "rounding"); /* nothing was executed */
     mc_json_null(out, "accumulator");
     mc_json_end(out);

@@ -49,11 +49,13 @@ static void add_first(mc_text *to, const mc_tensor_report *t)
 
 static void add_stored_as(mc_text *to, const mc_tensor_report *t)
 {
-    begin_cell(to, mc_out_bits(t->spec), "");
+    begin_cell(to, mc_scheme_bits(t->spec), "");
     if (mc_out_is_quantized(t)) {
         mc_text_addf(to, "<i class=\"swatch %s\"></i>%s / ", mc_page_bits_class(t->spec),
                      t->spec->grid.levels->name);
-        mc_out_group(to, t->spec);
+        char group[MC_SCHEME_TEXT];
+        mc_scheme_group(t->spec, group);
+        mc_text_add(to, group);
     } else {
         mc_text_addf(to, "<i class=\"swatch none\"></i>%s", mc_dtype_about(t->spec->dtype)->name);
     }

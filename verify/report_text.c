@@ -48,11 +48,11 @@ static void begin_line(mc_text *to, const char *label)
 static void add_sizes(mc_text *to, const mc_report *r)
 {
     begin_line(to, "source");
-    mc_out_bytes(to, r->source_bytes);
+    mc_text_add_size(to, r->source_bytes);
     mc_text_addf(to, "  (%" PRIu64 " bytes)\n", r->source_bytes);
 
     begin_line(to, "container");
-    mc_out_bytes(to, r->container_bytes);
+    mc_text_add_size(to, r->container_bytes);
     mc_text_addf(to, "  (%" PRIu64 " bytes", r->container_bytes);
     if (r->source_bytes > 0) {
         const double share = (double)r->container_bytes / (double)r->source_bytes;
@@ -146,7 +146,9 @@ static void add_tensor(mc_text *cells, const mc_tensor_report *t)
     mc_text_add(cells, "\t");
     mc_out_bits_text(cells, t->spec);
     mc_text_add(cells, "\t");
-    mc_out_group(cells, t->spec);
+    char group[MC_SCHEME_TEXT];
+    mc_scheme_group(t->spec, group);
+    mc_text_add(cells, group);
     mc_text_add(cells, "\t");
     if (t->sqnr_db == (double)INFINITY)
         add_cell(cells, "exact");

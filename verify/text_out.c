@@ -6,24 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void mc_out_bytes(mc_text *to, uint64_t bytes)
-{
-    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
-    if (bytes < 1024) {
-        mc_text_addf(to, "%" PRIu64 " bytes", bytes);
-        return;
-    }
-    double value = (double)bytes / 1024.0;
-    size_t unit = 0;
-    /* What would be rounded up to 1024 is already one of the next unit. */
-    while (value >= 1023.95 && unit + 1 < sizeof units / sizeof *units) {
-        value /= 1024.0;
-        unit++;
-    }
-    mc_text_add_fixed(to, value, value < 10 ? 2 : 1);
-    mc_text_addf(to, " %s", units[unit]);
-}
-
 void mc_out_grouped(mc_text *to, uint64_t n)
 {
     char digits[24];
@@ -142,27 +124,8 @@ bool mc_out_is_quantized(const mc_tensor_report *tensor)
     return tensor->spec->form == MC_FORM_QUANTIZED;
 }
 
-void mc_out_group(mc_text *to, const mc_weight_spec *spec)
-{
-    if (spec->form != MC_FORM_QUANTIZED) return;
-    if (spec->group == 0)
-        mc_text_add(to, "tensor");
-    else if (spec->group == spec->cols)
-        mc_text_add(to, "channel");
-    else
-        mc_text_addf(to, "%" PRIu64, spec->group);
-}
-
-double mc_out_bits(const mc_weight_spec *spec)
-{
-    if (spec->form != MC_FORM_QUANTIZED) return (double)mc_dtype_about(spec->dtype)->bits;
-    const mc_levels *levels = spec->grid.levels;
-    if (levels->count == 1u << levels->bits) return (double)levels->bits;
-    return floor(100.0 * log2((double)levels->count)) / 100.0; /* three levels: 1.58 */
-}
-
 void mc_out_bits_text(mc_text *to, const mc_weight_spec *spec)
 {
-    const double bits = mc_out_bits(spec);
+    const double bits = mc_scheme_bits(spec);
     mc_text_add_fixed(to, bits, bits == floor(bits) ? 0 : 2);
 }

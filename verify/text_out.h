@@ -2,11 +2,9 @@
 #ifndef MC_VERIFY_TEXT_OUT_H
 #define MC_VERIFY_TEXT_OUT_H
 
+#include "core/scheme.h"
 #include "core/text.h"
 #include "verify/report.h"
-
-/* "12.7 MiB", "812 bytes" */
-void mc_out_bytes(mc_text *to, uint64_t bytes);
 
 /* "13,315,072" */
 void mc_out_grouped(mc_text *to, uint64_t n);
@@ -27,11 +25,7 @@ void mc_out_shortest(mc_text *to, double value);
 void mc_out_metric(mc_text *to, const mc_metric *metric, double value);
 void mc_out_threshold(mc_text *to, const mc_metric *metric, double value);
 
-/* "32", "channel", "tensor"; "" for dense weights */
-void mc_out_group(mc_text *to, const mc_weight_spec *spec);
-
-/* Bits of a code: 4, or 1.58 for three levels; of dense weights those of the dtype. */
-double mc_out_bits(const mc_weight_spec *spec);
+/* Bits of a code (mc_scheme_bits): "4", "1.58". */
 void mc_out_bits_text(mc_text *to, const mc_weight_spec *spec);
 
 bool mc_out_is_quantized(const mc_tensor_report *tensor);

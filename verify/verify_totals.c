@@ -176,28 +176,7 @@ static mc_status read_manifest(const mc_container *c, mc_arena *mem, mc_report *
     return status;
 }
 
-/* ---- the first line ---- */
-
-static const char *mode_name(unsigned mode)
-{
-    if (mode == MCPK_ACT_DYNAMIC) return " dynamic";
-    return mode == MCPK_ACT_STATIC ? " static" : "";
-}
-
-static void write_headline(mc_report *r)
-{
-    const mc_numerics *n = &r->numerics;
-    const char *state = n->measured ? "measured" : "recorded, not measured";
-    int used;
-    if (n->activation_bits < 16)
-        used = snprintf(r->headline, sizeof r->headline, "activations: int%u%s %s",
-                        (unsigned)n->activation_bits, mode_name(n->activation_mode), state);
-    else
-        used = snprintf(r->headline, sizeof r->headline, "activations: not quantized");
-    if (n->kv_bits < 16)
-        snprintf(r->headline + used, sizeof r->headline - (size_t)used, "; kv cache: int%u %s",
-                 (unsigned)n->kv_bits, state);
-}
+/* ---- all together ---- */
 
 mc_status mc_verify_totals(const mc_model *reference, const mc_container *c, mc_arena *mem,
                            mc_report *out, mc_err *err)
@@ -207,7 +186,7 @@ mc_status mc_verify_totals(const mc_model *reference, const mc_container *c, mc_
     sum_up(out);
     MC_TRY(sort_tensors(mem, out, err));
     out->numerics = c->numerics;
-    write_headline(out);
+    mc_numerics_headline(&c->numerics, out->headline);
     mc_hex(c->root, sizeof c->root, out->container_hash);
     if (read_manifest(c, mem, out, err) != MC_OK) return mc_wrap(err, "%s", c->path);
     return MC_OK;

@@ -104,13 +104,14 @@ static mc_status refuse_if_not_finite(const piece *p, const float *w, const floa
     for (size_t i = 0; i < n; i++) {
         const mc_source *file = &p->job->reference->source[p->source->source];
         if (!isfinite(w[i]))
-            return mc_fail(err, MC_E_FORMAT, "%s: '%s': element %" PRIu64 " is %s", file->path,
-                           p->source->name, first + i, kind_of(w[i]));
+            return mc_fail(err, MC_E_FORMAT, "%s: tensor \"%s\": element %" PRIu64 " is %s",
+                           file->path, p->source->name, first + i, kind_of(w[i]));
         if (!isfinite(v[i]))
-            return mc_fail(err, MC_E_FORMAT, "%s: '%s': decoded element %" PRIu64 " is %s",
+            return mc_fail(err, MC_E_FORMAT, "%s: tensor \"%s\": decoded element %" PRIu64 " is %s",
                            p->job->c->path, p->source->name, first + i, kind_of(v[i]));
     }
-    return mc_fail(err, MC_E_INTERNAL, "'%s': sums of finite numbers overflow", p->source->name);
+    return mc_fail(err, MC_E_INTERNAL, "tensor \"%s\": sums of finite numbers overflow",
+                   p->source->name);
 }
 
 /* Decodes elements [from, from + n) of the matrix and counts those of w that were clipped: what is left of a
@@ -226,8 +227,8 @@ static mc_status measure_dense(const piece *p, mc_arena scratch, mc_err *err)
     const unsigned char *stored = mc_container_dense(p->job->c, p->weight, &bytes);
     if (!stored || bytes != p->source->bytes)
         return mc_fail(err, MC_E_MISMATCH,
-                       "%s: '%s': %" PRIu64 " bytes, %" PRIu64 " in the reference", p->job->c->path,
-                       p->spec->name, bytes, p->source->bytes);
+                       "%s: tensor \"%s\": %" PRIu64 " bytes, %" PRIu64 " in the reference",
+                       p->job->c->path, p->spec->name, bytes, p->source->bytes);
 
     const unsigned char *from = element_at(p->source, p->first);
     const size_t offset = (size_t)(from - p->source->data);
@@ -235,10 +236,10 @@ static mc_status measure_dense(const piece *p, mc_arena scratch, mc_err *err)
     if (memcmp(from, stored + offset, n) != 0) {
         size_t i = 0;
         while (i + 1 < n && from[i] == stored[offset + i]) i++;
-        return mc_fail(
-            err, MC_E_MISMATCH,
-            "%s: '%s': byte %zu is %02x, %02x in the reference, though it is carried unchanged",
-            p->job->c->path, p->spec->name, offset + i, stored[offset + i], from[i]);
+        return mc_fail(err, MC_E_MISMATCH,
+                       "%s: tensor \"%s\": byte %zu is %02x, %02x in the reference, though it is "
+                       "carried unchanged",
+                       p->job->c->path, p->spec->name, offset + i, stored[offset + i], from[i]);
     }
     p->sums->count = p->count;
     if (!mc_dtype_about(p->source->dtype)->to_f32) return MC_OK;

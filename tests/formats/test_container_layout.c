@@ -102,21 +102,21 @@ Test(container_layout, refuses_what_a_container_cannot_say)
     mc_layout layout;
     mc_weight_spec w = int4_of(7, 96, 36);
     cr_expect_eq(lay_out(&w, 64, &layout), MC_E_UNSUPPORTED);
-    cr_expect_str_eq(err.text, "weight 'w': a group of 36 does not divide a row of 96");
+    cr_expect_str_eq(err.text, "weight \"w\": a group of 36 does not divide a row of 96");
     w = int4_of(0, 96, 32);
     cr_expect_eq(lay_out(&w, 64, &layout), MC_E_UNSUPPORTED);
-    cr_expect_str_eq(err.text, "weight 'w': an empty weight cannot be quantized");
+    cr_expect_str_eq(err.text, "weight \"w\": an empty weight cannot be quantized");
     w = int4_of(UINT64_C(1) << 40, UINT64_C(1) << 40, 32);
     cr_expect_eq(lay_out(&w, 64, &layout), MC_E_UNSUPPORTED);
     w = int4_of(7, 96, 32);
     w.dim[0] = 8;
     cr_expect_eq(lay_out(&w, 64, &layout), MC_E_UNSUPPORTED);
     cr_expect_str_eq(err.text,
-                     "weight 'w': a shape of 2 dimensions does not hold the 7 x 96 elements");
+                     "weight \"w\": a shape of 2 dimensions does not hold the 7 x 96 elements");
     w = int4_of(7, 96, 32);
     w.form = MC_FORM_STACKED;
     cr_expect_eq(lay_out(&w, 64, &layout), MC_E_UNSUPPORTED);
-    cr_expect_str_eq(err.text, "weight 'w': stacked weights cannot be packed");
+    cr_expect_str_eq(err.text, "weight \"w\": stacked weights cannot be packed");
     w = int4_of(7, 96, 32);
     cr_expect_eq(lay_out(&w, 96, &layout), MC_E_USAGE);
     cr_expect_str_eq(err.text, "alignment 96 is not a power of two from 64 to 4096");

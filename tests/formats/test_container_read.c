@@ -333,7 +333,7 @@ Test(container_read, names_the_part_whose_bytes_were_changed)
     b.image[mc_load_u64le(entry)] ^= 1;
     expect_refusal(
         &b, MC_E_MISMATCH,
-        "c.bin: weight 'layer3.weight': super-scale: the bytes do not match their SHA-256");
+        "c.bin: weight \"layer3.weight\": super-scale: the bytes do not match their SHA-256");
     free(b.image);
 }
 
@@ -342,7 +342,7 @@ Test(container_read, names_the_side_file_whose_bytes_were_changed)
     broken b = begin_broken();
     b.image[mc_load_u64le(part_of(&b, MCPK_SECTION_SIDE, 0))] ^= 1;
     expect_refusal(&b, MC_E_MISMATCH,
-                   "c.bin: side file 'config.json': the bytes do not match their SHA-256");
+                   "c.bin: side file \"config.json\": the bytes do not match their SHA-256");
     free(b.image);
 }
 
@@ -352,7 +352,7 @@ Test(container_read, refuses_padding_that_is_not_zero)
     const unsigned char *entry = part_of(&b, MCPK_SECTION_SIDE, 0);
     b.image[mc_load_u64le(entry) + mc_load_u64le(entry + MCPK_P_STORED)] = 1;
     expect_refusal(&b, MC_E_MISMATCH,
-                   "c.bin: side file 'config.json': the padding behind it is not zero");
+                   "c.bin: side file \"config.json\": the padding behind it is not zero");
     free(b.image);
 }
 
@@ -371,7 +371,7 @@ Test(container_read, refuses_a_crc_table_that_lies)
     cr_assert_eq(mc_sha256_of(b.image, (size_t)root, b.image + root, &err), MC_OK);
     expect_refusal(
         &b, MC_E_MISMATCH,
-        "c.bin: weight 'layer0.weight': dense: bytes 0 to 12 do not match their CRC-32C");
+        "c.bin: weight \"layer0.weight\": dense: bytes 0 to 12 do not match their CRC-32C");
     free(b.image);
 }
 
@@ -424,7 +424,7 @@ Test(container_read, refuses_two_weights_of_one_name)
     char *names = (char *)b.image + mc_load_u64le(part_of(&b, MCPK_SECTION_NAMES, 0));
     names[strlen("layer0.weight") + 1 + strlen("layer")] = '0';
     container_builder_repair(b.image, b.bytes);
-    expect_refusal(&b, MC_E_FORMAT, "c.bin: two entries are called 'layer0.weight'");
+    expect_refusal(&b, MC_E_FORMAT, "c.bin: two entries are called \"layer0.weight\"");
     names[0] = (char)0xff;
     container_builder_repair(b.image, b.bytes);
     expect_refusal(&b, MC_E_FORMAT, "c.bin: the names: the name at 0 is not UTF-8");
@@ -447,7 +447,7 @@ Test(container_read, refuses_a_code_that_its_table_does_not_have)
     cr_assert_eq(open_image(b.image, b.bytes, &c, &err), MC_OK, "%s", err.text);
     float values[64];
     cr_expect_eq(mc_container_to_f32(&c, e2m1, 0, 64, values, memory.arena, &err), MC_E_MISMATCH);
-    cr_expect_str_eq(err.text, "c.bin: weight 'layer6.weight': code 15 at 5, e2m1 has 15 levels");
+    cr_expect_str_eq(err.text, "c.bin: weight \"layer6.weight\": code 15 at 5, e2m1 has 15 levels");
     cr_expect_eq(mc_container_to_f32(&c, e2m1, 0, 5, values, memory.arena, &err), MC_OK);
     mc_container_close(&c);
     free(b.image);

@@ -134,7 +134,7 @@ Test(container_write, refuses_to_finish_when_bytes_are_missing)
         writing *w = begin(compress);
         cr_expect_eq(seal(w, 0, 60), MC_OK);
         cr_expect_eq(mc_pack_finish(w->pack, "{}", root, &bytes, &w->err), MC_E_INTERNAL);
-        cr_expect_str_eq(w->err.text, "weight 'bias': dense: 60 of 100 bytes were sealed");
+        cr_expect_str_eq(w->err.text, "weight \"bias\": dense: 60 of 100 bytes were sealed");
         end(w);
     }
 }
@@ -144,7 +144,7 @@ Test(container_write, refuses_slabs_out_of_order)
     for (int compress = 0; compress < 2; compress++) {
         writing *w = begin(compress);
         cr_expect_eq(seal(w, 60, 40), MC_E_INTERNAL);
-        cr_expect_str_eq(w->err.text, "weight 'bias': dense: bytes 60 + 40 come after 0 of 100");
+        cr_expect_str_eq(w->err.text, "weight \"bias\": dense: bytes 60 + 40 come after 0 of 100");
         cr_expect_eq(seal(w, 0, 60), MC_OK);
         cr_expect_eq(seal(w, 0, 60), MC_E_INTERNAL);
         cr_expect_eq(seal(w, 60, 41), MC_E_INTERNAL);

@@ -102,13 +102,13 @@ Test(gate, an_unknown_metric_is_answered_with_the_nearest_and_all)
 {
     expect_refused(
         "min_tensor_snqr_db>=20",
-        "there is no metric 'min_tensor_snqr_db'; did you mean 'min_tensor_sqnr_db'? there are: "
+        "there is no metric \"min_tensor_snqr_db\"; did you mean \"min_tensor_sqnr_db\"? there are: "
         "source_bytes, container_bytes, flash_bytes, bits_per_weight, parameters, "
         "quantized_parameters, min_tensor_sqnr_db, mean_tensor_sqnr_db, max_abs_error, "
         "max_relative_error, clipped, zeros, tensors, quantized_tensors");
     mc_gate gate;
     cr_expect_eq(parse("Zeros<1", &gate), MC_E_USAGE, "case matters");
-    cr_expect(strstr(err.text, "did you mean 'zeros'?"), "%s", err.text);
+    cr_expect(strstr(err.text, "did you mean \"zeros\"?"), "%s", err.text);
     cr_expect_eq(parse("perplexity_of_the_whole_model_over_all_of_the_test_data<1", &gate),
                  MC_E_USAGE);
     cr_expect_not(strstr(err.text, "did you mean"), "%s", err.text);

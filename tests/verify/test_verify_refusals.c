@@ -54,7 +54,7 @@ Test(verify_refusals, a_carried_tensor_that_differs_is_named_with_its_first_byte
     measured_pair_use(&p, measured_pair_reference(&p, 0), bytes);
     char wanted[200];
     snprintf(wanted, sizeof wanted,
-             "c.bin: 'layer0.weight': byte 100 is %02x, %02x in the reference, though it is "
+             "c.bin: tensor \"layer0.weight\": byte 100 is %02x, %02x in the reference, though it is "
              "carried unchanged",
              found, found ^ 0xff);
     expect_refused(MC_E_MISMATCH, wanted);
@@ -115,12 +115,12 @@ Test(verify_refusals, a_tensor_missing_on_either_side_is_named)
 {
     open_two();
     p.model.tensors = 1;
-    expect_refused(MC_E_MISMATCH, "c.bin: 'layer1.weight' is not in the reference ref");
+    expect_refused(MC_E_MISMATCH, "c.bin: tensor \"layer1.weight\" is not in the reference ref");
     p.model.tensors = 2;
     p.model.tensor[2] = p.model.tensor[1];
     p.model.tensor[2].name = "other.weight";
     p.model.tensors = 3;
-    expect_refused(MC_E_MISMATCH, "c.bin: 'other.weight' of the reference ref is missing");
+    expect_refused(MC_E_MISMATCH, "c.bin: tensor \"other.weight\" of the reference ref is missing");
     measured_pair_close(&p);
 }
 
@@ -132,15 +132,15 @@ Test(verify_refusals, another_shape_or_dtype_is_named_with_both)
     t->dim[1] = 400;
     expect_refused(
         MC_E_MISMATCH,
-        "c.bin: 'layer1.weight': shape [400, 64] in the container, [64, 400] in the reference");
+        "c.bin: tensor \"layer1.weight\": shape [400, 64] in the container, [64, 400] in the reference");
     t->dim[0] = 400;
     t->ndim = 1;
     expect_refused(
         MC_E_MISMATCH,
-        "c.bin: 'layer1.weight': shape [400, 64] in the container, [400] in the reference");
+        "c.bin: tensor \"layer1.weight\": shape [400, 64] in the container, [400] in the reference");
     t->dtype = MC_F16;
     expect_refused(MC_E_MISMATCH,
-                   "c.bin: 'layer1.weight': F32 in the container, F16 in the reference");
+                   "c.bin: tensor \"layer1.weight\": F32 in the container, F16 in the reference");
     measured_pair_close(&p);
 }
 
@@ -148,9 +148,9 @@ Test(verify_refusals, nan_and_infinity_in_the_source_are_named)
 {
     open_two();
     put_f32(1, 20000, NAN);
-    expect_refused(MC_E_FORMAT, "ref.safetensors: 'layer1.weight': element 20000 is nan");
+    expect_refused(MC_E_FORMAT, "ref.safetensors: tensor \"layer1.weight\": element 20000 is nan");
     put_f32(1, 70, -INFINITY);
-    expect_refused(MC_E_FORMAT, "ref.safetensors: 'layer1.weight': element 70 is infinite");
+    expect_refused(MC_E_FORMAT, "ref.safetensors: tensor \"layer1.weight\": element 70 is infinite");
     measured_pair_close(&p);
 }
 
@@ -183,6 +183,6 @@ Test(verify_refusals, a_container_that_decodes_to_nan_is_refused)
     cr_assert_eq(status, MC_OK, "%s", p.err.text);
     /* names of the reference lie in the first container */
     for (size_t i = 0; i < 2; i++) p.model.tensor[i].name = p.container.weight[i].name;
-    expect_refused(MC_E_FORMAT, "c.bin: 'layer1.weight': decoded element 19200 is nan");
+    expect_refused(MC_E_FORMAT, "c.bin: tensor \"layer1.weight\": decoded element 19200 is nan");
     measured_pair_close(&p);
 }
