@@ -1,0 +1,259 @@
+/* quantize IN OUT: a model in, a packed container out. */
+#include "cli/commands.h"
+#include "cli/depfile.h"
+#include "cli/output.h"
+#include "cli/pipeline_quantize.h"
+#include "core/scheme.h"
+#include "cli/pipeline_verify.h"
+#include "core/text.h"
+#include "formats/formats.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const mc_options *options;
+    mc_model model;
+    mc_pool *pool;
+    mc_region memory; /* of the plan */
+    mc_plan plan;
+    mc_quantize_result result;
+} session;
+
+/* No file that is written may be one that is read. */
+static mc_status check_names(const session *s, mc_err *err)
+{
+    const mc_options *o = s->options;
+    const char *const outputs[] = {o->arg[1], o->report, o->html, o->depfile_path};
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
+        for (size_t k = 0; outputs[i] && k < s->model.sources; k++)
+            if (mc_same_file(outputs[i], s->model.source[k].path))
+                return mc_fail(err, MC_E_USAGE, "%s: is an input too; it would be overwritten",
+                               outputs[i]);
+        for (size_t k = 0; outputs[i] && k < i; k++)
+            if (outputs[k] && strcmp(outputs[k], outputs[i]) == 0)
+                return mc_fail(err, MC_E_USAGE, "%s: two outputs have this name", outputs[i]);
+    }
+    return MC_OK;
+}
+
+static mc_status check_budgets(const session *s, mc_err *err)
+{
+    const mc_options *o = s->options;
+    char need[MC_SIZE_TEXT], limit[MC_SIZE_TEXT];
+    if (o->memory_limit && s->plan.memory_bytes > o->memory_limit) {
+        mc_size_text(s->plan.memory_bytes, need);
+        mc_size_text(o->memory_limit, limit);
+        return mc_fail(err, MC_E_BUDGET,
+                       "%s: needs up to %s of memory with %u threads, --memory-limit is %s",
+                       o->arg[0], need, mc_pool_threads(s->pool), limit);
+    }
+    if (o->max_flash && s->plan.layout.file_bytes > o->max_flash && !o->compress)
+        return mc_fail(err, MC_E_BUDGET,
+                       "%s: the container would take %llu bytes, --max-flash is %llu", o->arg[1],
+                       (unsigned long long)s->plan.layout.file_bytes,
+                       (unsigned long long)o->max_flash);
+    return MC_OK;
+}
+
+static mc_status prepare(session *s, mc_err *err)
+{
+    const mc_options *o = s->options;
+    if (o->weight_bits == 0)
+        return mc_fail(
+            err, MC_E_USAGE,
+            "quantize needs a scheme such as --w4a8 (weights of 4 bits, activations of 8)");
+    const mc_read_options read = {.no_follow = o->no_follow};
+    MC_TRY(mc_model_open(o->arg[0], &read, &s->model, err));
+    MC_TRY(check_names(s, err));
+
+    MC_TRY(mc_region_open(&s->memory, mc_plan_memory(&s->model, o), err));
+    const unsigned threads = o->threads ? o->threads : mc_processors();
+    if (mc_plan_make(&s->model, o, threads, &s->memory.arena, &s->plan, err) != MC_OK)
+        return mc_wrap(err, "%s", o->arg[0]);
+    const size_t plan_scratch = mc_plan_scratch_bytes(&s->plan);
+    const size_t verify_scratch = mc_verify_scratch_bytes();
+    MC_TRY(mc_pool_open(&s->pool, threads,
+                        plan_scratch > verify_scratch ? plan_scratch : verify_scratch, err));
+    MC_TRY(mc_refuse_unmeasured(&s->plan.container.numerics, o, err));
+    return check_budgets(s, err);
+}
+
+static mc_status show_plan(session *s, mc_err *err)
+{
+    double seconds = -1;
+    MC_TRY(mc_plan_seconds(&s->plan, mc_pool_threads(s->pool), &seconds, err));
+    return mc_print_and_free(
+        s->options->json ? mc_plan_json(&s->plan, seconds) : mc_plan_text(&s->plan, seconds), err);
+}
+
+/* ---- what a run says ---- */
+
+static void add_counts(mc_text *text, const mc_plan *plan)
+{
+    size_t quantized = 0, fallbacks = 0;
+    for (size_t i = 0; i < plan->entries; i++) {
+        quantized += plan->entry[i].setup != NULL;
+        fallbacks += plan->entry[i].fallback;
+    }
+    mc_text_addf(text, "  tensors   %zu quantized by %s, %zu kept", quantized, plan->method,
+                 plan->entries - quantized);
+    if (fallbacks) mc_text_addf(text, ", %zu by fallback (--dry-run lists them)", fallbacks);
+    mc_text_add(text, "\n");
+}
+
+static void add_sizes(mc_text *text, const session *s)
+{
+    char before[MC_SIZE_TEXT], after[MC_SIZE_TEXT];
+    mc_size_text(s->plan.source_bytes, before);
+    mc_size_text(s->result.container_bytes, after);
+    mc_text_addf(text, "  size      %s -> %s (", before, after);
+    mc_text_add_fixed(text,
+                      100.0 * (double)s->result.container_bytes / (double)s->plan.source_bytes, 1);
+    mc_text_add(text, " %), ");
+    mc_text_add_fixed(text, 8.0 * (double)s->plan.quantized_bytes / (double)s->plan.quantized, 3);
+    mc_text_add(text, " bits per quantized weight\n");
+}
+
+static void add_costs(mc_text *text, const mc_quantize_result *result)
+{
+    char peak[MC_SIZE_TEXT];
+    mc_size_text(result->peak_bytes, peak);
+    mc_text_add(text, "  run       ");
+    mc_text_add_fixed(text, result->seconds, 2);
+    mc_text_add(text, " s (of it fsync ");
+    mc_text_add_fixed(text, result->fsync_seconds, 2);
+    mc_text_addf(text, " s), peak memory %s\n", peak);
+}
+
+static char *summary_text(const session *s)
+{
+    const mc_options *o = s->options;
+    mc_text text;
+    mc_text_open(&text);
+    char headline[MC_HEADLINE_TEXT];
+    mc_numerics_headline(&s->plan.container.numerics, headline);
+    mc_text_addf(&text, "%s\n", headline);
+    mc_text_addf(&text, "%s -> %s%s\n", o->arg[0], o->arg[1],
+                 !s->result.written               ? " (unchanged)"
+                 : s->result.written != o->arg[1] ? ".rejected"
+                                                  : "");
+    add_counts(&text, &s->plan);
+    if (s->plan.quantized) add_sizes(&text, s);
+    add_costs(&text, &s->result);
+    if (s->result.measured) {
+        char *report = mc_report_text(&s->result.report, false);
+        mc_text_add(&text, "\n");
+        mc_text_add(&text, report ? report : "");
+        free(report);
+    } else {
+        mc_text_addf(&text, "  measure   mcompress verify %s --reference %s\n", o->arg[1],
+                     o->arg[0]);
+    }
+    return mc_text_take(&text);
+}
+
+static char *summary_json(const session *s)
+{
+    if (s->result.measured) return mc_report_json(&s->result.report, true);
+    mc_err err;
+    mc_json_out *out;
+    if (mc_json_out_open(&out, &err) != MC_OK) return NULL;
+    char root[MC_SHA256_HEX], activations[MC_NUMERICS_TEXT];
+    const mc_numerics *n = &s->plan.container.numerics;
+    mc_hex(s->result.root, MC_SHA256_BYTES, root);
+    mc_activations_text(n, activations);
+    mc_json_object(out, NULL);
+    mc_json_text(out, "schema", "mcompress-quantize/1");
+    mc_json_text(out, "activations", activations);
+    mc_json_bool(out, "activations_measured", n->measured);
+    mc_json_text(out, "output", s->options->arg[1]);
+    mc_json_bool(out, "changed", s->result.written != NULL);
+    mc_json_u64(out, "source_bytes", s->plan.source_bytes);
+    mc_json_u64(out, "container_bytes", s->result.container_bytes);
+    mc_json_num(out, "bits_per_weight",
+                s->plan.quantized
+                    ? 8.0 * (double)s->plan.quantized_bytes / (double)s->plan.quantized
+                    : 0.0);
+    mc_json_text(out, "container_hash", root);
+    mc_json_num(out, "seconds", s->result.seconds);
+    mc_json_num(out, "fsync_seconds", s->result.fsync_seconds);
+    mc_json_u64(out, "peak_bytes", s->result.peak_bytes);
+    mc_json_end(out);
+    char *text = mc_json_done(out, true);
+    mc_json_out_close(out);
+    return text;
+}
+
+static mc_status write_depfile(const session *s, mc_err *err)
+{
+    const mc_options *o = s->options;
+    if (!o->depfile) return MC_OK;
+    mc_arena mem = s->memory.arena;
+    const char **inputs = MC_NEW(&mem, const char *, s->model.sources + 1);
+    if (!inputs) return mc_no_room(err, "the depfile");
+    const mc_source *archive = mc_model_source(&s->model, "archive");
+    const size_t files = archive ? 1 : s->model.sources; /* its members are no files to make */
+    for (size_t i = 0; i < files; i++)
+        inputs[i] = archive ? archive->path : s->model.source[i].path;
+    const char *path = o->depfile_path ? o->depfile_path : mc_format(&mem, "%s.d", o->arg[1]);
+    if (!path) return mc_no_room(err, "the depfile's name");
+    return mc_depfile_write(path, o->arg[1], inputs, files, err);
+}
+
+static mc_status carry_out(session *s, mc_err *err)
+{
+    const mc_status status = mc_pipeline_quantize(&s->plan, s->pool, &s->result, err);
+    if (status != MC_OK && status != MC_E_GATE) return status;
+    mc_err other;
+    if (status == MC_OK) MC_TRY(write_depfile(s, err));
+    if (s->options->quiet && !s->options->json) return status;
+    if (mc_print_and_free(s->options->json ? summary_json(s) : summary_text(s), &other) != MC_OK) {
+        *err = other;
+        return other.status;
+    }
+    return status;
+}
+
+static mc_status run(const mc_options *options, mc_err *err)
+{
+    session s = {.options = options};
+    mc_status status = prepare(&s, err);
+    if (status == MC_OK) status = options->dry_run ? show_plan(&s, err) : carry_out(&s, err);
+    mc_quantize_close(&s.result);
+    mc_pool_close(s.pool);
+    mc_region_close(&s.memory);
+    mc_model_close(&s.model);
+    return status;
+}
+
+const mc_command mc_cmd_quantize = {
+    .name = "quantize",
+    .args = "IN OUT",
+    .least_args = 2,
+    .most_args = 2,
+    .summary = "quantize a model's weights and pack them into a container",
+    .details = "IN is a .safetensors file, a Hugging Face folder, a model.safetensors.index.json, "
+               "or a zip or tar archive of "
+               "those. OUT is a container (docs/container.md).\n\n"
+               "--w4a8 asks for weights of 4 bits and activations of 8. Weights get groups of 32 "
+               "columns up to 4 bits and one "
+               "scale a row from 5 bits on, symmetric, with F16 scales, by the method mse. "
+               "Embedding and output head get 8 "
+               "bits; norms, biases and tensors of one dimension stay as they are. A tensor that "
+               "cannot take the scheme falls "
+               "back by a stated rule and is listed by --dry-run and in the report; --no-fallback "
+               "refuses instead. Without a "
+               "graph, activation bits are recorded for the device and not measured, and the first "
+               "line of every report says "
+               "so.\n\n"
+               "The output appears under its name only when it is complete, was opened again and "
+               "passed every --require; a "
+               "container that fails one stands as OUT.rejected, and the exit code is 1.",
+    .examples = "mcompress quantize --w4a8 model.safetensors model.bin\n"
+                "mcompress quantize --w3 --asym --method hqq --group 64 llama/ llama.bin\n"
+                "mcompress quantize --w4a8 --dry-run --json model.safetensors model.bin\n"
+                "mcompress quantize --w4a8 --require 'min_tensor_sqnr_db>=18' --html report.html "
+                "model.safetensors model.bin\n",
+    .run = run,
+};

@@ -1,0 +1,85 @@
+/* The plan: what happens to every tensor, decided from names, shapes and options alone, before any
+ * weight is read. --dry-run prints it, a run carries it out, and nothing is decided later.
+ *
+ * Rules for one tensor, the first that fits:
+ *   kept     --keep or --bits REGEX=16 says so; it holds no real numbers, or numbers that cannot be converted; it has
+ *            fewer than two dimensions or no elements; its name says norm or bias
+ *   8 bits   embedding, output head, router (pipeline_purpose.c), unless --bits says otherwise
+ *   scheme   everything else: the bits of --wXaY
+ * Groups: 32 columns up to 4 bits, one scale a row from 5 bits on, or what --group says. A group that does not divide the
+ * row is halved down to 8; when none divides, the tensor gets 8 bits with one scale a row. */
+#ifndef MC_CLI_PIPELINE_PLAN_H
+#define MC_CLI_PIPELINE_PLAN_H
+
+#include "cli/options.h"
+#include "core/model.h"
+#include "formats/container.h"
+#include "formats/target.h"
+#include "quant/quant.h"
+
+typedef struct {
+    const mc_tensor *tensor;
+    const mc_quant_setup *setup; /* NULL: kept as it is */
+    const char *why;             /* kept: the reason; by a rule of its own: which; else NULL */
+    bool fallback;               /* the scheme asked for did not fit this tensor */
+} mc_plan_entry;
+
+/* A piece of a run: rows of a quantized tensor's code shape, or bytes of a kept one. Cut by
+ * shapes alone, so that results do not depend on threads. */
+typedef struct {
+    size_t entry;
+    uint64_t first, count;
+} mc_work;
+
+typedef struct {
+    const mc_model *model;
+    const mc_options *options;
+    const mc_target *target;
+    mc_plan_entry *entry;   /* by tensor name */
+    mc_weight_spec *weight; /* of the same entry */
+    size_t entries;
+    mc_quant_setup asked;   /* by --method, or the scheme's default */
+    mc_quant_setup other;   /* for tensors whose grid the one asked for refuses */
+    const char *method;     /* as --method would say it */
+    mc_side_file *side;
+    size_t sides;
+    mc_container_spec container;
+    mc_layout layout;
+    mc_work *work;
+    size_t works;
+    uint64_t source_bytes;  /* of all tensors */
+    uint64_t quantized, quantized_bytes; /* weights and bytes of the quantized ones */
+    uint64_t memory_bytes;  /* upper estimate of the peak, mapped pages included */
+} mc_plan;
+
+/* What the arena of a plan must hold: a bound, of which only what is used becomes memory. */
+size_t mc_plan_memory(const mc_model *model, const mc_options *options);
+
+/* Decides everything; the plan lives in `mem`. */
+mc_status mc_plan_make(const mc_model *model, const mc_options *options, unsigned threads,
+                       mc_arena *mem, mc_plan *plan, mc_err *err);
+
+/* Seconds that a run would take, from timing the methods on a few slabs of the model's own weights. */
+mc_status mc_plan_seconds(const mc_plan *plan, unsigned threads, double *seconds, mc_err *err);
+
+/* ---- what a tensor is for, by its name ---- */
+
+typedef enum { MC_PURPOSE_WEIGHT, MC_PURPOSE_NORM_OR_BIAS, MC_PURPOSE_EMBEDDING, MC_PURPOSE_HEAD, MC_PURPOSE_ROUTER } mc_purpose;
+mc_purpose mc_purpose_of(const char *tensor_name);
+const char *mc_purpose_name(mc_purpose purpose);
+
+/* pipeline_work.c: fills plan->work. */
+mc_status mc_plan_cut(mc_plan *plan, mc_arena *mem, mc_err *err);
+
+/* The most that one piece needs: encoded bytes, and scratch (f32 rows, codes, the method's own). */
+size_t mc_plan_slot_bytes(const mc_plan *plan);
+size_t mc_plan_scratch_bytes(const mc_plan *plan);
+
+/* The manifest; its length does not depend on the digests, which may be NULL (zeros). free() it. */
+char *mc_plan_manifest(const mc_plan *plan, const uint8_t (*digest)[MC_SHA256_BYTES]);
+
+/* ---- the plan as text and JSON (--dry-run); `seconds` below 0: not estimated. free() it ---- */
+char *mc_plan_text(const mc_plan *plan, double seconds);
+char *mc_plan_json(const mc_plan *plan, double seconds);
+
+#endif

@@ -1,0 +1,153 @@
+/* Quantizing a model into a container: see pipeline_quantize.h. */
+#include "cli/pipeline_quantize.h"
+
+#include "cli/pipeline_encode.h"
+#include "cli/pipeline_verify.h"
+#include "core/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const mc_plan *plan;
+    mc_pool *pool;
+    mc_region memory; /* of lanes and names */
+    mc_out *out;
+    mc_pack *pack;
+    mc_hash_lanes *lanes;
+    mc_progress *progress;
+    const uint8_t (*digest)[MC_SHA256_BYTES];
+} run;
+
+/* Does this run measure what it wrote? */
+static bool wants_report(const mc_options *o)
+{
+    return o->report || o->html || o->requires > 0;
+}
+
+/* May an existing OUT be replaced? One of our containers by a build step, anything else by --force. */
+static bool may_replace(const mc_options *o, const char *path)
+{
+    if (o->force) return true;
+    if (!o->depfile && !o->write_if_changed) return false;
+    mc_map map;
+    mc_err ignored;
+    if (mc_map_open(path, 0, &map, &ignored) != MC_OK) return false;
+    const bool ours = mc_container_is(map.data, map.size);
+    mc_map_close(&map);
+    return ours;
+}
+
+/* Codes, bytes, tables: everything that is written before the file has a name. */
+static mc_status write_container(run *r, mc_quantize_result *result, mc_err *err)
+{
+    const mc_plan *plan = r->plan;
+    const mc_options *o = plan->options;
+    const mc_out_options how = {.replace = may_replace(o, o->arg[1]), .no_fsync = o->no_fsync};
+    MC_TRY(mc_out_open(o->arg[1], o->compress ? 0 : plan->layout.file_bytes, how, &r->out, err));
+    MC_TRY(mc_pack_open(r->out, &plan->layout, &r->pack, err));
+    MC_TRY(mc_pipeline_encode(plan, r->pool, r->pack, r->lanes, r->progress, err));
+
+    r->digest = mc_hash_lanes_finish(r->lanes);
+    char *manifest = mc_plan_manifest(plan, r->digest);
+    if (!manifest) return mc_no_room(err, "the manifest");
+    const mc_status status =
+        mc_pack_finish(r->pack, manifest, result->root, &result->container_bytes, err);
+    free(manifest);
+    return status;
+}
+
+/* Opens the file that was written and holds it against what was meant to be written. */
+static mc_status reopen(run *r, mc_quantize_result *result, mc_err *err)
+{
+    mc_map map;
+    MC_TRY(mc_out_map(r->out, &map, err));
+    MC_TRY(mc_container_open_map(map, r->plan->options->arg[1], &result->container, err));
+    if (memcmp(result->container.root, result->root, sizeof result->root) != 0)
+        return mc_fail(err, MC_E_MISMATCH,
+                       "%s: the file read back has another root hash than the one written",
+                       r->plan->options->arg[1]);
+    return MC_OK;
+}
+
+static mc_status measure(run *r, mc_quantize_result *result, mc_err *err)
+{
+    const mc_plan *plan = r->plan;
+    MC_TRY(mc_region_open(&result->memory,
+                          mc_measure_memory(plan->model, &result->container, plan->options), err));
+    MC_TRY(mc_pipeline_measure(plan->model, &result->container, plan->options, r->pool,
+                               &result->memory.arena, &result->report, err));
+    MC_TRY(mc_hash_of_weights(plan->model, r->digest, result->report.source_hash, err));
+    result->measured = true;
+    return MC_OK;
+}
+
+/* True when OUT already holds these very bytes. */
+static bool unchanged(run *r, const mc_container *written)
+{
+    const mc_options *o = r->plan->options;
+    mc_map old;
+    mc_err ignored;
+    if (!o->write_if_changed || mc_map_open(o->arg[1], 0, &old, &ignored) != MC_OK) return false;
+    const bool same =
+        old.size == written->map.size && memcmp(old.data, written->map.data, old.size) == 0;
+    mc_map_close(&old);
+    return same;
+}
+
+/* Gives the file its name: OUT, or OUT.rejected beside an OUT that stays as it was. */
+static mc_status name_it(run *r, mc_quantize_result *result, mc_err *err)
+{
+    const mc_options *o = r->plan->options;
+    const bool rejected = result->measured && !result->report.pass;
+    if (!rejected && unchanged(r, &result->container)) {
+        mc_out_discard(r->out);
+        r->out = NULL;
+        return MC_OK;
+    }
+    const char *path = rejected ? mc_format(&r->memory.arena, "%s.rejected", o->arg[1]) : o->arg[1];
+    if (!path) return mc_no_room(err, "a name");
+    mc_out *out = r->out;
+    r->out = NULL;
+    MC_TRY(mc_out_commit(out, path, &result->fsync_seconds, err));
+    result->written = rejected ? "rejected" : o->arg[1];
+    return MC_OK;
+}
+
+static mc_status quantize(run *r, mc_quantize_result *result, mc_err *err)
+{
+    MC_TRY(mc_region_open(&r->memory, (size_t)1 << 20 | r->plan->model->sources * 512, err));
+    MC_TRY(mc_hash_lanes_open(r->plan->model, &r->memory.arena, &r->lanes, err));
+    MC_TRY(write_container(r, result, err));
+    MC_TRY(reopen(r, result, err));
+    if (wants_report(r->plan->options)) MC_TRY(measure(r, result, err));
+    MC_TRY(name_it(r, result, err));
+    if (!result->measured) return MC_OK;
+    MC_TRY(mc_pipeline_reports(&result->report, r->plan->options, err));
+    return mc_gate_failure(&result->report, err);
+}
+
+mc_status mc_pipeline_quantize(const mc_plan *plan, mc_pool *pool, mc_quantize_result *result,
+                               mc_err *err)
+{
+    const double start = mc_seconds();
+    *result = (mc_quantize_result){0};
+    run r = {.plan = plan, .pool = pool};
+    r.progress = mc_progress_open(plan->source_bytes, "quantizing");
+    const mc_status status = quantize(&r, result, err);
+    mc_progress_close(r.progress);
+    mc_pack_close(r.pack);
+    mc_out_discard(r.out);
+    mc_hash_lanes_close(r.lanes);
+    mc_region_close(&r.memory);
+    result->seconds = mc_seconds() - start;
+    result->peak_bytes = mc_peak_memory();
+    return status;
+}
+
+void mc_quantize_close(mc_quantize_result *result)
+{
+    mc_container_close(&result->container);
+    mc_region_close(&result->memory);
+    *result = (mc_quantize_result){0};
+}

@@ -1,0 +1,30 @@
+/* Quantizing a model into a container: plan, codes, container, measured again.
+ *
+ * The output is written under no name; it is opened again, checked, and measured where gates or a report ask for it.
+ * Only then it becomes OUT, or OUT.rejected when a gate failed. */
+#ifndef MC_CLI_PIPELINE_QUANTIZE_H
+#define MC_CLI_PIPELINE_QUANTIZE_H
+
+#include "cli/pipeline_plan.h"
+#include "core/pool.h"
+#include "verify/report.h"
+
+typedef struct {
+    const char *written;  /* OUT, OUT.rejected, or NULL: OUT already had these bytes */
+    uint64_t container_bytes;
+    uint8_t root[MC_SHA256_BYTES];
+    double seconds, fsync_seconds;
+    uint64_t peak_bytes;  /* VmHWM of the process, 0 when the system does not tell */
+    bool measured;
+    mc_report report;     /* when measured */
+    mc_region memory;     /* of the report */
+    mc_container container; /* what the report's specs point into */
+} mc_quantize_result;
+
+/* Carries out `plan`, whose options hold everything else. MC_E_GATE when a gate failed: the result is filled
+ * all the same. mc_quantize_close() in every case. */
+mc_status mc_pipeline_quantize(const mc_plan *plan, mc_pool *pool, mc_quantize_result *out,
+                               mc_err *err);
+void mc_quantize_close(mc_quantize_result *result);
+
+#endif

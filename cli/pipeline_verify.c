@@ -1,0 +1,79 @@
+/* Measuring, judging, reporting: see pipeline_verify.h. */
+#include "cli/pipeline_verify.h"
+
+#include "core/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static mc_status apply_gates(const mc_options *options, mc_arena *mem, mc_report *report,
+                             mc_err *err)
+{
+    mc_gate *gate = MC_NEW(mem, mc_gate, options->requires + 1);
+    if (!gate) return mc_no_room(err, "gates");
+    for (size_t i = 0; i < options->requires; i++)
+        MC_TRY(mc_gate_parse(options->require[i], mem, &gate[i], err));
+    return mc_gates_apply(gate, options->requires, mem, report, err);
+}
+
+size_t mc_measure_memory(const mc_model *reference, const mc_container *container,
+                         const mc_options *options)
+{
+    return container->weights * (sizeof(mc_tensor_report) + 1024) + reference->tensors * 256 +
+           reference->sources * 1024 + options->requires * 1024 + container->manifest_bytes * 2 +
+           ((size_t)1 << 20);
+}
+
+mc_status mc_pipeline_measure(const mc_model *reference, const mc_container *container,
+                              const mc_options *options, mc_pool *pool, mc_arena *mem,
+                              mc_report *report, mc_err *err)
+{
+    MC_TRY(mc_container_check(container, pool, err));
+    MC_TRY(mc_verify_weights(reference, container, pool, mem, report, err));
+    report->version = MC_VERSION;
+    report->command = options->argv;
+    return apply_gates(options, mem, report, err);
+}
+
+static mc_status write_text(const char *path, char *text, mc_err *err)
+{
+    if (!text) return mc_no_room(err, "a report");
+    const mc_status status = mc_write_file(path, text, strlen(text), false, err);
+    free(text);
+    return status;
+}
+
+mc_status mc_pipeline_reports(const mc_report *report, const mc_options *options, mc_err *err)
+{
+    if (options->report) MC_TRY(write_text(options->report, mc_report_json(report, true), err));
+    if (options->html) MC_TRY(write_text(options->html, mc_report_html(report), err));
+    return MC_OK;
+}
+
+mc_status mc_refuse_unmeasured(const mc_numerics *n, const mc_options *options, mc_err *err)
+{
+    if (!options->strict || n->measured) return MC_OK;
+    if (n->activation_bits < 16)
+        return mc_fail(err, MC_E_USAGE,
+                       "--strict: activations of %u bits would be recorded, not measured; use a16",
+                       n->activation_bits);
+    if (n->kv_bits < 16)
+        return mc_fail(err, MC_E_USAGE,
+                       "--strict: a kv cache of %u bits would be recorded, not measured; use kv16",
+                       n->kv_bits);
+    return MC_OK;
+}
+
+mc_status mc_gate_failure(const mc_report *report, mc_err *err)
+{
+    size_t failed = 0;
+    const mc_gate_result *first = NULL;
+    for (size_t i = 0; i < report->gates; i++) {
+        if (report->gate[i].pass) continue;
+        if (!first) first = &report->gate[i];
+        failed++;
+    }
+    if (!first) return MC_OK;
+    return mc_fail(err, MC_E_GATE, "%zu of %zu gates failed: %s is %.6g, required %s %.6g", failed,
+                   report->gates, first->metric, first->value, first->op, first->threshold);
+}

@@ -1,0 +1,134 @@
+/* Models and containers behind one face. */
+#include "cli/subject.h"
+
+#include "formats/formats.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+mc_status mc_subject_open(const char *path, const mc_options *options, mc_subject *out, mc_err *err)
+{
+    *out = (mc_subject){.path = path};
+    struct stat about;
+    if (stat(path, &about) != 0) return mc_fail_errno(err, errno, "%s: cannot open", path);
+
+    if (S_ISREG(about.st_mode)) {
+        mc_map map;
+        MC_TRY(mc_map_open(path, options->no_follow ? MC_NO_FOLLOW : 0, &map, err));
+        out->is_container = mc_container_is(map.data, map.size);
+        if (out->is_container) return mc_container_open_map(map, path, &out->container, err);
+        mc_map_close(&map);
+    }
+    const mc_read_options how = {.no_follow = options->no_follow};
+    return mc_model_open(path, &how, &out->model, err);
+}
+
+void mc_subject_close(mc_subject *subject)
+{
+    if (subject->is_container)
+        mc_container_close(&subject->container);
+    else
+        mc_model_close(&subject->model);
+}
+
+size_t mc_subject_tensors(const mc_subject *s)
+{
+    return s->is_container ? s->container.weights : s->model.tensors;
+}
+
+static uint64_t product(const uint64_t *dim, int ndim)
+{
+    uint64_t n = 1; /* the reader has refused what does not fit */
+    for (int i = 0; i < ndim; i++) n *= dim[i];
+    return n;
+}
+
+static mc_subject_tensor weight_at(const mc_container *c, size_t i)
+{
+    const mc_weight_spec *w = &c->weight[i];
+    mc_subject_tensor t = {.name = w->name,
+                           .form = w->form,
+                           .dtype = w->dtype,
+                           .ndim = w->ndim,
+                           .dim = w->dim,
+                           .count = product(w->dim, w->ndim)};
+    for (uint32_t p = c->first_part[i]; p < c->first_part[i + 1]; p++) t.bytes += c->part[p].stored;
+    t.numbers = w->form == MC_FORM_QUANTIZED || mc_dtype_about(w->dtype)->to_f32;
+    if (w->form == MC_FORM_DENSE) {
+        uint64_t bytes;
+        t.raw = mc_container_dense(c, i, &bytes);
+    }
+    return t;
+}
+
+mc_subject_tensor mc_subject_at(const mc_subject *s, size_t i)
+{
+    if (s->is_container) return weight_at(&s->container, i);
+    const mc_tensor *t = &s->model.tensor[i];
+    return (mc_subject_tensor){.name = t->name,
+                               .form = MC_FORM_DENSE,
+                               .dtype = t->dtype,
+                               .ndim = t->ndim,
+                               .dim = t->dim,
+                               .count = t->count,
+                               .bytes = t->bytes,
+                               .numbers = mc_dtype_about(t->dtype)->to_f32,
+                               .raw = t->data};
+}
+
+uint64_t mc_subject_bytes(const mc_subject *s)
+{
+    if (s->is_container) return s->container.map.size;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < s->model.sources; i++) bytes += s->model.source[i].map.size;
+    return bytes;
+}
+
+const char *mc_subject_format(const mc_subject *s)
+{
+    return s->is_container ? "container" : s->model.format;
+}
+
+/* Where element `i` begins; whole bytes for all dtypes when i is a multiple of 8. */
+static size_t byte_of(mc_dtype dtype, uint64_t i)
+{
+    return (size_t)(i / 8 * mc_dtype_about(dtype)->bits + i % 8 * mc_dtype_about(dtype)->bits / 8);
+}
+
+mc_status mc_subject_to_f32(const mc_subject *s, size_t i, uint64_t first, uint64_t count,
+                            float *out, mc_arena scratch, mc_err *err)
+{
+    if (s->is_container)
+        return mc_container_to_f32(&s->container, i, first, count, out, scratch, err);
+    const mc_tensor *t = &s->model.tensor[i];
+    mc_to_f32(t->dtype, t->data + byte_of(t->dtype, first), out, (size_t)count);
+    return MC_OK;
+}
+
+void mc_subject_release(const mc_subject *s, size_t i, uint64_t first, uint64_t count)
+{
+    const mc_subject_tensor t = mc_subject_at(s, i);
+    if (t.count == 0) return;
+    if (!s->is_container) {
+        const mc_map *map = &s->model.source[s->model.tensor[i].source].map;
+        const size_t at = (size_t)(t.raw - map->data);
+        mc_map_release(map, at + byte_of(t.dtype, first), at + byte_of(t.dtype, first + count));
+        return;
+    }
+    const mc_container *c = &s->container;
+    for (uint32_t p = c->first_part[i]; p < c->first_part[i + 1]; p++) {
+        const mcpk_part *part = &c->part[p];
+        if (part->flags & MCPK_ZLIB) continue;
+        const double per_element = (double)part->stored / (double)t.count;
+        mc_map_release(&c->map, (size_t)part->offset + (size_t)(per_element * (double)first),
+                       (size_t)part->offset + (size_t)(per_element * (double)(first + count)));
+    }
+}
+
+void mc_subject_shape_text(const mc_subject_tensor *tensor, char *text, size_t room)
+{
+    mc_tensor t = {.ndim = tensor->ndim};
+    memcpy(t.dim, tensor->dim, sizeof t.dim);
+    mc_tensor_shape_text(&t, text, room);
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+echo "just some text, and not a model" >notes.txt
+mcompress inspect notes.txt

@@ -1,0 +1,5 @@
+#!/bin/sh
+# shellcheck source=tests/cli/cases/tiny_models.sh
+. "$MC_CASES/tiny_models.sh"
+layer >m.safetensors
+TERM=xterm mcompress quantize --w4a8 --quiet m.safetensors out.bin && ls

@@ -1,0 +1,2 @@
+#!/bin/sh
+mcompress methods --json | grep '"name"'

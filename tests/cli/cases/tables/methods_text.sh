@@ -1,0 +1,2 @@
+#!/bin/sh
+mcompress methods | grep '^[a-z]*:' | sed 's/:.*//'

@@ -1,0 +1,2 @@
+#!/bin/sh
+mcompress quantize "$(printf -- '--\033[2Jx')" a b

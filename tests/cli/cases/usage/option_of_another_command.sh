@@ -1,0 +1,2 @@
+#!/bin/sh
+mcompress inspect a --group 32

@@ -1,0 +1,2 @@
+#!/bin/sh
+mcompress quantize --w9a8 a b
