@@ -1,0 +1,20 @@
+#!/bin/sh
+# The main job, end to end: quantize a real model, read the container back, show what that cost.
+#
+#   demo.sh MCOMPRESS MODEL OUT_DIR
+set -eu
+mcompress=$1
+model=$2
+out=$3
+
+run() {
+    echo "\$ $*"
+    "$@"
+}
+
+mkdir -p "$out"
+run "$mcompress" quantize --w4a8 --force "$model" "$out/tinylm.bin"
+run "$mcompress" verify "$out/tinylm.bin" --reference "$model" \
+    --report "$out/report.json" --html "$out/report.html"
+echo
+echo "The same report as a page: $out/report.html, and for programs: $out/report.json"
