@@ -1,7 +1,7 @@
 /* From the plan to the bytes of a container: the stream of pieces.
  *
- * make (any thread): rows to f32, codes, packed bytes, written at their place. take (in order): hashes and
- * progress. Source pages are given back as soon as a piece has read them. */
+ * make (any thread): a piece is read, made f32, quantized, packed and written at its place. take (in
+ * order): hashes of the container, progress. Aside: the hash of the source. */
 #include "cli/pipeline_encode.h"
 
 #include <string.h>
@@ -13,15 +13,24 @@ typedef struct {
     mc_progress *progress;
 } job;
 
-/* The bytes of the source that a piece reads. */
-static void source_range(const mc_plan *plan, mc_work work, uint64_t *first, uint64_t *bytes)
+/* The bytes of its file that a piece reads. */
+static void source_range(const mc_plan *plan, mc_work work, uint64_t *from, uint64_t *bytes)
 {
     const mc_weight_spec *w = &plan->weight[work.entry];
+    const mc_tensor *t = plan->entry[work.entry].tensor;
     uint64_t width = 1;
     if (w->form == MC_FORM_QUANTIZED)
         width = mc_weight_code_shape(w).cols * (mc_dtype_about(w->dtype)->bits / 8);
-    *first = work.first * width;
+    *from = (uint64_t)(t->data - plan->model->source[t->source].map.data) + work.first * width;
     *bytes = work.count * width;
+}
+
+static mc_status read_source(const mc_plan *plan, mc_work work, unsigned char *to, mc_err *err)
+{
+    const mc_tensor *t = plan->entry[work.entry].tensor;
+    uint64_t from, bytes;
+    source_range(plan, work, &from, &bytes);
+    return mc_map_read(&plan->model->source[t->source].map, (size_t)from, to, (size_t)bytes, err);
 }
 
 /* Puts tensor, row and column of the whole weight into a method's message about a slab. */
@@ -31,12 +40,12 @@ static mc_status quantize_rows(const mc_plan *plan, mc_work work, mc_qmat *q, mc
     const mc_plan_entry *entry = &plan->entry[work.entry];
     const mc_tensor *t = entry->tensor;
     const size_t count = q->rows * q->cols;
+    const size_t stored = count * (mc_dtype_about(t->dtype)->bits / 8);
     float *rows = MC_NEW_RAW(&scratch, float, count);
-    if (!rows) return mc_no_room(err, "a slab of rows");
-
-    uint64_t first, bytes;
-    source_range(plan, work, &first, &bytes);
-    mc_to_f32(t->dtype, t->data + first, rows, count);
+    unsigned char *bytes = MC_NEW_RAW(&scratch, unsigned char, stored);
+    if (!rows || !bytes) return mc_no_room(err, "a slab of rows");
+    MC_TRY(read_source(plan, work, bytes, err));
+    mc_to_f32(t->dtype, bytes, rows, count);
 
     const mc_quant_job quant = {
         .weights = {rows, q->rows, q->cols},
@@ -48,7 +57,8 @@ static mc_status quantize_rows(const mc_plan *plan, mc_work work, mc_qmat *q, mc
     return MC_OK;
 }
 
-static mc_status make_rows(const job *j, mc_work work, mc_slab *slab, mc_arena scratch, mc_err *err)
+static mc_status make_rows(const job *j, mc_work work, mc_slab *slab, unsigned char *room,
+                           mc_arena scratch, mc_err *err)
 {
     const mc_weight_spec *w = &j->plan->weight[work.entry];
     const mc_weight_shape shape = mc_weight_code_shape(w);
@@ -56,41 +66,34 @@ static mc_status make_rows(const job *j, mc_work work, mc_slab *slab, mc_arena s
         .grid = w->grid, .rows = (size_t)work.count, .cols = shape.cols, .group = shape.group};
     MC_TRY(mc_qmat_alloc(&q, &scratch, err));
     MC_TRY(quantize_rows(j->plan, work, &q, scratch, err));
-
-    unsigned char *room = (unsigned char *)slab + ((sizeof *slab + 63) & ~(size_t)63);
     mc_pack_encode(&j->plan->layout, work.entry, (size_t)work.first, &q, room, slab);
     return MC_OK;
-}
-
-static void give_back(const mc_plan *plan, mc_work work)
-{
-    const mc_tensor *t = plan->entry[work.entry].tensor;
-    const mc_map *map = &plan->model->source[t->source].map;
-    uint64_t first, bytes;
-    source_range(plan, work, &first, &bytes);
-    const size_t at = (size_t)(t->data - map->data) + (size_t)first;
-    mc_map_release(map, at, at + (size_t)bytes);
 }
 
 static mc_status make(void *context, size_t i, void *slot, mc_arena scratch, mc_err *err)
 {
     const job *j = context;
     const mc_work work = j->plan->work[i];
-    const mc_tensor *t = j->plan->entry[work.entry].tensor;
     mc_slab *slab = slot;
-    if (j->plan->entry[work.entry].setup)
-        MC_TRY(make_rows(j, work, slab, scratch, err));
-    else
-        mc_pack_dense(&j->plan->layout, work.entry, work.first, t->data + work.first, work.count,
-                      slab);
+    unsigned char *room = (unsigned char *)slot + MC_SLOT_ROOM;
+    if (j->plan->entry[work.entry].setup) {
+        MC_TRY(make_rows(j, work, slab, room, scratch, err));
+    } else {
+        MC_TRY(read_source(j->plan, work, room, err));
+        mc_pack_dense(&j->plan->layout, work.entry, work.first, room, work.count, slab);
+    }
     MC_TRY(mc_pack_put(j->pack, slab, err));
 
-    uint64_t first, bytes;
-    source_range(j->plan, work, &first, &bytes);
-    const uint64_t at = (uint64_t)(t->data - j->plan->model->source[t->source].map.data);
-    mc_hash_lanes_want(j->lanes, t->source, at + first + bytes);
-    if (j->plan->entry[work.entry].setup) give_back(j->plan, work);
+    uint64_t from, bytes;
+    source_range(j->plan, work, &from, &bytes);
+    mc_hash_lanes_want(j->lanes, j->plan->entry[work.entry].tensor->source, from + bytes);
     return MC_OK;
+}
+
+static bool hash_aside(void *context)
+{
+    const job *j = context;
+    return mc_hash_lanes_step(j->lanes);
 }
 
 static mc_status take(void *context, size_t i, void *slot, mc_err *err)
@@ -98,10 +101,9 @@ static mc_status take(void *context, size_t i, void *slot, mc_err *err)
     const job *j = context;
     const mc_work work = j->plan->work[i];
     MC_TRY(mc_pack_seal(j->pack, slot, err));
-    if (!j->plan->entry[work.entry].setup) give_back(j->plan, work);
 
-    uint64_t first, bytes;
-    source_range(j->plan, work, &first, &bytes);
+    uint64_t from, bytes;
+    source_range(j->plan, work, &from, &bytes);
     mc_progress_add(j->progress, bytes);
     return MC_OK;
 }
@@ -110,8 +112,11 @@ mc_status mc_pipeline_encode(const mc_plan *plan, mc_pool *pool, mc_pack *pack,
                              mc_hash_lanes *lanes, mc_progress *progress, mc_err *err)
 {
     job j = {.plan = plan, .pack = pack, .lanes = lanes, .progress = progress};
-    const mc_stream stream = {
-        .n = plan->works, .slot_bytes = mc_plan_slot_bytes(plan), .make = make, .take = take};
+    const mc_stream stream = {.n = plan->works,
+                              .slot_bytes = mc_plan_slot_bytes(plan),
+                              .make = make,
+                              .take = take,
+                              .aside = hash_aside};
     return mc_pool_stream(pool, &stream, &j, err);
 }
 
@@ -122,7 +127,5 @@ mc_status mc_plan_try(const mc_plan *plan, mc_work work, mc_arena scratch, mc_er
     mc_qmat q = {
         .grid = w->grid, .rows = (size_t)work.count, .cols = shape.cols, .group = shape.group};
     MC_TRY(mc_qmat_alloc(&q, &scratch, err));
-    MC_TRY(quantize_rows(plan, work, &q, scratch, err));
-    give_back(plan, work);
-    return MC_OK;
+    return quantize_rows(plan, work, &q, scratch, err);
 }

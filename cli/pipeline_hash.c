@@ -1,25 +1,31 @@
 /* Hash lanes: see pipeline_hash.h. */
 #include "cli/pipeline_hash.h"
 
-#include <pthread.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <string.h>
 
-enum { STEP = 1 << 20 }; /* bytes between two looks at what is wanted */
+enum { STEP = 1 << 19 }; /* bytes hashed at a time; they stay in a processor's cache */
 
 typedef struct {
     const mc_map *map;
     mc_sha256 *sha;
-    uint64_t done, wanted;
-    bool busy;
+    _Atomic uint64_t wanted;
+    uint64_t done;
 } hash_lane;
 
 struct mc_hash_lanes {
-    pthread_mutex_t lock; /* over wanted and busy; done and sha belong to whoever set busy */
     hash_lane *lane;
     uint8_t (*digest)[MC_SHA256_BYTES];
+    unsigned char *buffer; /* STEP bytes */
     size_t lanes;
+    size_t at; /* the lane that had something to do */
+    mc_err failure;
 };
+
+size_t mc_hash_lanes_bytes(const mc_model *model)
+{
+    return STEP + (model->sources + 1) * (sizeof(hash_lane) + MC_SHA256_BYTES) + 4096;
+}
 
 mc_status mc_hash_lanes_open(const mc_model *model, mc_arena *mem, mc_hash_lanes **out, mc_err *err)
 {
@@ -27,8 +33,8 @@ mc_status mc_hash_lanes_open(const mc_model *model, mc_arena *mem, mc_hash_lanes
     if (!l) return mc_no_room(err, "hashing");
     l->lane = MC_NEW(mem, hash_lane, model->sources + 1);
     l->digest = mc_alloc(mem, model->sources + 1, sizeof *l->digest);
-    if (!l->lane || !l->digest) return mc_no_room(err, "hashing");
-    pthread_mutex_init(&l->lock, NULL);
+    l->buffer = MC_NEW_RAW(mem, unsigned char, STEP);
+    if (!l->lane || !l->digest || !l->buffer) return mc_no_room(err, "hashing");
     *out = l;
     for (; l->lanes < model->sources; l->lanes++) {
         l->lane[l->lanes].map = &model->source[l->lanes].map;
@@ -41,43 +47,52 @@ void mc_hash_lanes_close(mc_hash_lanes *l)
 {
     if (!l) return;
     for (size_t i = 0; i < l->lanes; i++) mc_sha256_close(l->lane[i].sha);
-    pthread_mutex_destroy(&l->lock);
-}
-
-static void hash_step(hash_lane *lane, uint64_t wanted)
-{
-    const uint64_t left = wanted - lane->done;
-    const size_t n = (size_t)(left < STEP ? left : STEP);
-    mc_sha256_add(lane->sha, lane->map->data + lane->done, n);
-    mc_map_release(lane->map, (size_t)lane->done, (size_t)lane->done + n);
-    lane->done += n;
 }
 
 void mc_hash_lanes_want(mc_hash_lanes *l, size_t source, uint64_t until)
 {
     hash_lane *lane = &l->lane[source];
     if (until > lane->map->size) until = lane->map->size;
-
-    pthread_mutex_lock(&l->lock);
-    if (until > lane->wanted) lane->wanted = until;
-    while (!lane->busy && lane->done < lane->wanted) {
-        const uint64_t wanted = lane->wanted;
-        lane->busy = true;
-        pthread_mutex_unlock(&l->lock);
-        hash_step(lane, wanted);
-        pthread_mutex_lock(&l->lock);
-        lane->busy = false;
-    }
-    pthread_mutex_unlock(&l->lock);
+    uint64_t wanted = atomic_load(&lane->wanted);
+    while (until > wanted && !atomic_compare_exchange_weak(&lane->wanted, &wanted, until)) continue;
 }
 
-const uint8_t (*mc_hash_lanes_finish(mc_hash_lanes *l))[MC_SHA256_BYTES]
+/* Hashes up to STEP bytes; false when the lane is where it is wanted, or something failed. */
+static bool step(mc_hash_lanes *l, hash_lane *lane)
+{
+    const uint64_t left = atomic_load(&lane->wanted) - lane->done;
+    const size_t n = (size_t)(left < STEP ? left : STEP);
+    if (n == 0 || l->failure.status != MC_OK) return false;
+    if (mc_map_read(lane->map, (size_t)lane->done, l->buffer, n, &l->failure) != MC_OK)
+        return false;
+    mc_sha256_add(lane->sha, l->buffer, n);
+    lane->done += n;
+    return true;
+}
+
+bool mc_hash_lanes_step(mc_hash_lanes *l)
+{
+    for (size_t tried = 0; tried < l->lanes; tried++) {
+        if (step(l, &l->lane[l->at])) return true;
+        l->at = (l->at + 1) % l->lanes;
+    }
+    return false;
+}
+
+mc_status mc_hash_lanes_finish(mc_hash_lanes *l, const uint8_t (**digest)[MC_SHA256_BYTES],
+                               mc_err *err)
 {
     for (size_t i = 0; i < l->lanes; i++) {
         mc_hash_lanes_want(l, i, l->lane[i].map->size);
+        while (step(l, &l->lane[i])) continue;
         mc_sha256_finish(l->lane[i].sha, l->digest[i]);
     }
-    return (const uint8_t(*)[MC_SHA256_BYTES])l->digest;
+    if (l->failure.status != MC_OK) {
+        *err = l->failure;
+        return err->status;
+    }
+    *digest = (const uint8_t(*)[MC_SHA256_BYTES])l->digest;
+    return MC_OK;
 }
 
 mc_status mc_hash_of_weights(const mc_model *model, const uint8_t (*digest)[MC_SHA256_BYTES],

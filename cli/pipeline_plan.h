@@ -71,6 +71,9 @@ const char *mc_purpose_name(mc_purpose purpose);
 /* pipeline_work.c: fills plan->work. */
 mc_status mc_plan_cut(mc_plan *plan, mc_arena *mem, mc_err *err);
 
+/* A slot of the stream holds an mc_slab and behind it, from here on, the piece's bytes. */
+enum { MC_SLOT_ROOM = (sizeof(mc_slab) + 63) / 64 * 64 };
+
 /* The most that one piece needs: encoded bytes, and scratch (f32 rows, codes, the method's own). */
 size_t mc_plan_slot_bytes(const mc_plan *plan);
 size_t mc_plan_scratch_bytes(const mc_plan *plan);

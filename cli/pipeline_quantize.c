@@ -48,7 +48,7 @@ static mc_status write_container(run *r, mc_quantize_result *result, mc_err *err
     MC_TRY(mc_pack_open(r->out, &plan->layout, &r->pack, err));
     MC_TRY(mc_pipeline_encode(plan, r->pool, r->pack, r->lanes, r->progress, err));
 
-    r->digest = mc_hash_lanes_finish(r->lanes);
+    MC_TRY(mc_hash_lanes_finish(r->lanes, &r->digest, err));
     char *manifest = mc_plan_manifest(plan, r->digest);
     if (!manifest) return mc_no_room(err, "the manifest");
     const mc_status status =
@@ -116,7 +116,8 @@ static mc_status name_it(run *r, mc_quantize_result *result, mc_err *err)
 
 static mc_status quantize(run *r, mc_quantize_result *result, mc_err *err)
 {
-    MC_TRY(mc_region_open(&r->memory, (size_t)1 << 20 | r->plan->model->sources * 512, err));
+    MC_TRY(
+        mc_region_open(&r->memory, mc_hash_lanes_bytes(r->plan->model) + ((size_t)1 << 16), err));
     MC_TRY(mc_hash_lanes_open(r->plan->model, &r->memory.arena, &r->lanes, err));
     MC_TRY(write_container(r, result, err));
     MC_TRY(reopen(r, result, err));

@@ -1,6 +1,7 @@
 /* Measuring, judging, reporting: see pipeline_verify.h. */
 #include "cli/pipeline_verify.h"
 
+#include "cli/pipeline_hash.h"
 #include "core/file.h"
 
 #include <stdlib.h>
@@ -21,7 +22,7 @@ size_t mc_measure_memory(const mc_model *reference, const mc_container *containe
 {
     return container->weights * (sizeof(mc_tensor_report) + 1024) + reference->tensors * 256 +
            reference->sources * 1024 + options->requires * 1024 + container->manifest_bytes * 2 +
-           ((size_t)1 << 20);
+           ((size_t)1 << 20) + mc_hash_lanes_bytes(reference);
 }
 
 mc_status mc_pipeline_measure(const mc_model *reference, const mc_container *container,

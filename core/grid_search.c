@@ -11,7 +11,8 @@
 #include <math.h>
 
 enum {
-    SMALL = 128,          /* weights; in larger groups outliers may own the range */
+    SMALL = 128,    /* weights; in larger groups outliers may own the range */
+    BOTH_SIDES = 3, /* bits; with more, the level that one side has more goes to the longer side */
     RANGE = MC_LANES - 1, /* the lane of the range fit */
 };
 
@@ -38,6 +39,8 @@ typedef struct {
     float middle;         /* the zero of symmetric integers */
     float per_step;       /* 1 / span */
     float least_share;    /* of the range that the best grid may keep */
+    bool may_mirror;      /* the scale may be negative, and that makes a difference */
+    bool mirrored;        /* it is, in this group */
     bool direct;          /* trials are weighed as they are */
     double importance, x; /* totals, for free offsets */
     mc_params range;
@@ -207,14 +210,15 @@ static bool mirrors(const mc_grid *grid)
 
 static void search_one_end(search *s)
 {
+    const unsigned bits = s->group.grid->levels->bits;
     const float step = (most_share - s->least_share) / (float)(RANGE - 1);
-    spread(s, s->least_share, step);
+    const float side = s->mirrored ? -1.0f : 1.0f;
+    spread(s, side * s->least_share, side * step);
     try_ends(s);
-    if (mirrors(s->group.grid)) {
-        spread(s, -s->least_share, -step);
+    if (s->may_mirror && bits <= BOTH_SIDES) {
+        spread(s, -side * s->least_share, -side * step);
         try_ends(s);
     }
-    const unsigned bits = s->group.grid->levels->bits;
     if (!s->direct && s->group.scan.n <= SMALL && bits <= 5) return;
 
     const float narrow = step / 7.0f;
@@ -319,6 +323,7 @@ static void open_row(search *s, const mc_fit_row *row)
     s->first_level = t ? t[0] : 0.0f;
     s->middle = t || grid->offset == MC_OFFSET_FREE ? 0.0f : 0.5f * (s->last + 1.0f);
     s->least_share = least_share_of(grid, row->group);
+    s->may_mirror = mirrors(grid);
     s->direct =
         row->fit.norm != 2.0f || grid->scale_dtype == MC_F8_E8M0 || grid->scale_dtype == MC_F8_E4M3;
 }
@@ -330,10 +335,15 @@ static bool open_group(search *s, const mc_fit_row *row, size_t g, mc_params ran
     const float *w = row->w + g * row->group;
     float low = 0.0f;
     float high;
-    if (grid->offset == MC_OFFSET_NONE)
+    if (grid->offset == MC_OFFSET_NONE && !s->may_mirror)
         mc_kernels_best()->absmax(w, 1, row->group, &high);
     else
         mc_kernels_best()->minmax(w, 1, row->group, &low, &high);
+    s->mirrored = s->may_mirror && high > -low;
+    if (s->may_mirror) {
+        high = s->mirrored ? high : -low;
+        low = 0.0f;
+    }
 
     const float unit = mc_fit_unit(-low > high ? -low : high);
     float centre = 0.0f;

@@ -247,7 +247,8 @@ typedef struct {
     pthread_cond_t changed;
     size_t next_make, next_take;
     bool taking;
-    bool *made; /* by slot */
+    bool beside, nothing_beside; /* somebody is at it; it had nothing to do */
+    bool *made;                  /* by slot */
     failure failed;
 } stream_call;
 
@@ -267,13 +268,18 @@ static bool may_make(const stream_call *c)
            c->next_make - c->next_take < c->slots;
 }
 
+static bool may_step_aside(const stream_call *c)
+{
+    return c->stream->aside && !c->beside && !c->nothing_beside;
+}
+
 /* Pieces in front of a failed one are still taken: one of them may fail too, and comes first. */
 static bool is_over(const stream_call *c)
 {
     return c->next_take >= c->stream->n || c->next_take >= c->failed.at;
 }
 
-/* Both are called with the lock held, and let go of it while the piece runs. */
+/* All three are called with the lock held, and let go of it while the piece runs. */
 static void take_one(stream_call *c, mc_err *err)
 {
     const size_t i = c->next_take;
@@ -296,10 +302,21 @@ static void make_one(stream_call *c, mc_arena scratch, mc_err *err)
     pthread_mutex_unlock(&c->lock);
     const mc_status status = c->stream->make(c->job, i, slot_of(c, i), scratch, err);
     pthread_mutex_lock(&c->lock);
+    c->nothing_beside = false;
     if (status == MC_OK)
         c->made[i % c->slots] = true;
     else
         note_failure(&c->failed, i, status, err);
+}
+
+static void step_aside(stream_call *c)
+{
+    c->beside = true;
+    pthread_mutex_unlock(&c->lock);
+    const bool more = c->stream->aside(c->job);
+    pthread_mutex_lock(&c->lock);
+    c->beside = false;
+    c->nothing_beside = !more;
 }
 
 static void stream_work(void *argument, mc_arena scratch)
@@ -308,15 +325,16 @@ static void stream_work(void *argument, mc_arena scratch)
     mc_err err = {0};
     pthread_mutex_lock(&c->lock);
     while (!is_over(c)) {
-        const bool take = may_take(c);
-        if (!take && !may_make(c)) {
+        if (may_take(c)) {
+            take_one(c, &err);
+        } else if (may_step_aside(c)) {
+            step_aside(c);
+        } else if (may_make(c)) {
+            make_one(c, scratch, &err);
+        } else {
             pthread_cond_wait(&c->changed, &c->lock);
             continue;
         }
-        if (take)
-            take_one(c, &err);
-        else
-            make_one(c, scratch, &err);
         pthread_cond_broadcast(&c->changed);
     }
     pthread_mutex_unlock(&c->lock);
@@ -324,7 +342,7 @@ static void stream_work(void *argument, mc_arena scratch)
 
 size_t mc_stream_slots(unsigned threads)
 {
-    return threads <= 1 ? 1 : 2 * (size_t)threads + 2;
+    return threads <= 1 ? 1 : 4 * (size_t)threads + 4;
 }
 
 mc_status mc_pool_stream(mc_pool *pool, const mc_stream *stream, void *job, mc_err *err)

@@ -8,6 +8,7 @@
 #include "core/arena.h"
 #include "core/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct mc_pool mc_pool;
@@ -28,12 +29,18 @@ typedef mc_status (*mc_pool_fn)(void *job, size_t i, mc_arena scratch, mc_err *e
 mc_status mc_pool_for(mc_pool *pool, size_t n, mc_pool_fn fn, void *job, mc_err *err);
 
 /* A stream of pieces: `make` runs in parallel, `take` runs one at a time in order of i. What make(i)
- * leaves in `out` (slot_bytes, not cleared), take(i) finds there. A fixed number of slots bounds the memory. */
+ * leaves in its slot (slot_bytes, not cleared), take(i) finds there. A fixed number of slots bounds the
+ * memory.
+ *
+ * `aside` (may be NULL) is work that runs along, one at a time on any thread: one bounded step of
+ * it, or false when there is none until another piece was made. What is left when the last piece was
+ * taken is the caller's. */
 typedef struct {
     size_t n;
     size_t slot_bytes;
     mc_status (*make)(void *job, size_t i, void *slot, mc_arena scratch, mc_err *err);
     mc_status (*take)(void *job, size_t i, void *slot, mc_err *err);
+    bool (*aside)(void *job);
 } mc_stream;
 
 /* Slots that a pool of `threads` uses; for memory estimates. */

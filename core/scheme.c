@@ -57,10 +57,11 @@ void mc_scheme_json(const mc_weight_spec *w, mc_json_out *out)
     const mc_grid *grid = &w->grid;
     mc_json_text(out, "levels", grid->levels->name);
     mc_json_num(out, "bits", mc_scheme_bits(w));
-    if (w->group == 0 || w->group == w->cols)
-        mc_json_text(out, "group", w->group ? "channel" : "tensor");
-    else
-        mc_json_u64(out, "group", w->group);
+    mc_json_u64(out, "group", mc_weight_code_shape(w).group);
+    mc_json_text(out, "granularity",
+                 w->group == 0         ? "tensor"
+                 : w->group == w->cols ? "channel"
+                                       : "group");
     mc_json_text(out, "offset", offset_name(grid));
     mc_json_text(out, "scale_dtype", mc_dtype_about(grid->scale_dtype)->name);
     if (grid->sub_bits) {

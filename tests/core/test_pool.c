@@ -210,6 +210,8 @@ typedef struct {
     size_t next; /* only take() touches it: one at a time */
     size_t make_fails[2], take_fails;
     atomic_bool taking;
+    atomic_bool stepping, stepped_twice;
+    size_t steps;
 } flow;
 
 static mc_status make(void *job, size_t i, void *slot, mc_arena scratch, mc_err *err)
@@ -308,11 +310,41 @@ Test(stream, a_take_that_fails_comes_before_later_makes)
     }
 }
 
-Test(stream, has_one_slot_for_one_thread_and_two_more_than_twice_for_more)
+Test(stream, has_one_slot_for_one_thread_and_four_each_and_four_for_more)
 {
     cr_expect_eq(mc_stream_slots(1), 1);
-    cr_expect_eq(mc_stream_slots(2), 6);
-    cr_expect_eq(mc_stream_slots(7), 16);
+    cr_expect_eq(mc_stream_slots(2), 12);
+    cr_expect_eq(mc_stream_slots(7), 32);
+}
+
+/* Counts towards what was made so far, one step at a time. */
+static bool count_aside(void *job)
+{
+    flow *f = job;
+    if (atomic_exchange(&f->stepping, true)) atomic_store(&f->stepped_twice, true);
+    const size_t wanted = atomic_load(&f->made);
+    if (f->steps < wanted) f->steps++;
+    const bool more = f->steps < wanted;
+    atomic_store(&f->stepping, false);
+    return more;
+}
+
+Test(stream, steps_aside_one_at_a_time_and_keeps_up_with_what_was_made)
+{
+    EACH_COUNT(t)
+    {
+        mc_pool *pool = open_pool(thread_counts[t], 1000);
+        const mc_stream stream = {
+            .n = PIECES, .slot_bytes = SLOT, .make = make, .take = take, .aside = count_aside};
+        flow f = no_failure();
+        f.slots = mc_stream_slots(mc_pool_threads(pool));
+        mc_err err = {0};
+        cr_assert_eq(mc_pool_stream(pool, &stream, &f, &err), MC_OK, "%s", err.text);
+        cr_expect_not(f.stepped_twice);
+        cr_expect_eq(f.taken, PIECES);
+        cr_expect_geq(f.steps, PIECES - 2 * f.slots, "%zu steps", f.steps);
+        mc_pool_close(pool);
+    }
 }
 
 Test(stream, refuses_slots_beyond_the_address_space)
