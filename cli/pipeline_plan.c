@@ -351,7 +351,7 @@ static mc_status plan_tensors(maker *m, mc_err *err)
     MC_TRY(compile_patterns(m, err));
     for (size_t i = 0; i < plan->entries; i++) {
         MC_TRY(plan_tensor(m, i, err));
-        plan->source_bytes += plan->entry[i].tensor->bytes;
+        plan->tensor_bytes += plan->entry[i].tensor->bytes;
         if (!plan->entry[i].setup) continue;
         plan->quantized += plan->entry[i].tensor->count;
         plan->quantized_bytes += mc_weight_bytes(&plan->weight[i]);
@@ -393,6 +393,8 @@ mc_status mc_plan_make(const mc_model *model, const mc_options *options, unsigne
     MC_TRY(set_target(plan, err));
     MC_TRY(set_methods(plan, err));
     MC_TRY(set_sides(plan, mem, err));
+    plan->source_bytes = mc_model_weight_bytes(model);
+    for (size_t i = 0; i < plan->sides; i++) plan->source_bytes += plan->side[i].bytes;
 
     maker m = {.plan = plan, .options = options, .mem = mem};
     const mc_status status = plan_tensors(&m, err);

@@ -47,7 +47,8 @@ typedef struct {
     mc_layout layout;
     mc_work *work;
     size_t works;
-    uint64_t source_bytes;  /* of all tensors */
+    uint64_t source_bytes;  /* files of weights, and those carried along: what the container replaces */
+    uint64_t tensor_bytes;
     uint64_t quantized, quantized_bytes; /* weights and bytes of the quantized ones */
     uint64_t memory_bytes;  /* upper estimate of the peak, mapped pages included */
 } mc_plan;

@@ -61,7 +61,7 @@ static void add_totals(mc_text *text, const mc_plan *plan, double seconds)
     mc_size_text(plan->memory_bytes, memory);
     mc_text_addf(text, "\n%zu tensors: %zu quantized, %zu kept, %zu by fallback\n", plan->entries,
                  quantized, plan->entries - quantized, fallbacks);
-    mc_text_addf(text, "size: %s of tensors -> container of %s%s (%llu bytes), ", before,
+    mc_text_addf(text, "size: %s -> container of %s%s (%llu bytes), ", before,
                  plan->container.compress ? "at most " : "", after,
                  (unsigned long long)plan->layout.file_bytes);
     mc_text_add_fixed(text, bits_per_weight(plan), 3);

@@ -134,7 +134,7 @@ mc_status mc_pipeline_quantize(const mc_plan *plan, mc_pool *pool, mc_quantize_r
     const double start = mc_seconds();
     *result = (mc_quantize_result){0};
     run r = {.plan = plan, .pool = pool};
-    r.progress = mc_progress_open(plan->source_bytes, "quantizing");
+    r.progress = mc_progress_open(plan->tensor_bytes, "quantizing");
     const mc_status status = quantize(&r, result, err);
     mc_progress_close(r.progress);
     mc_pack_close(r.pack);

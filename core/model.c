@@ -25,6 +25,15 @@ const mc_source *mc_model_source(const mc_model *model, const char *role)
     return NULL;
 }
 
+uint64_t mc_model_weight_bytes(const mc_model *model)
+{
+    uint64_t files = 0, tensors = 0;
+    for (size_t i = 0; i < model->sources; i++)
+        if (strcmp(model->source[i].role, "weights") == 0) files += model->source[i].map.size;
+    for (size_t i = 0; i < model->tensors; i++) tensors += model->tensor[i].bytes;
+    return files < tensors ? tensors : files;
+}
+
 void mc_model_close(mc_model *model)
 {
     for (size_t i = 0; i < model->sources; i++) mc_map_close(&model->source[i].map);

@@ -38,6 +38,9 @@ const mc_tensor *mc_model_find(const mc_model *model, const char *name);
 /* The first source of that role, or NULL. */
 const mc_source *mc_model_source(const mc_model *model, const char *role);
 
+/* Bytes of the files of role "weights"; of the tensors when those lie in no file. */
+uint64_t mc_model_weight_bytes(const mc_model *model);
+
 /* Unmaps and frees everything; a zeroed model is allowed. */
 void mc_model_close(mc_model *model);
 

@@ -37,13 +37,8 @@ static void split_source(const mc_model *reference, const mc_container *c, mc_re
     }
     for (size_t i = 0; i < c->sides; i++) split->side += c->side[i].bytes;
 
-    uint64_t files = 0;
-    for (size_t i = 0; i < reference->sources; i++)
-        if (strcmp(reference->source[i].role, "weights") == 0)
-            files += reference->source[i].map.size;
-    const uint64_t tensors = split->codes + split->dense;
-    if (files < tensors) files = tensors; /* a model that lies in no file */
-    split->frame = files - tensors;
+    const uint64_t files = mc_model_weight_bytes(reference);
+    split->frame = files - split->codes - split->dense;
     r->source_bytes = files + split->side;
 }
 
