@@ -111,9 +111,10 @@ static mc_status measure(const job *j, const mc_diff_entry *e, uint64_t first, u
                          found *out, mc_arena scratch, mc_err *err)
 {
     const mc_subject_tensor a = mc_subject_at(j->a, e->a), b = mc_subject_at(j->b, e->b);
-    out->same_bytes = same_bytes(&a, &b, first, count);
+    out->same_bytes = (!a.raw && !b.raw) || same_bytes(&a, &b, first, count);
     if (!a.numbers || !b.numbers) return MC_OK;
 
+    /* Of two quantized weights the values stand for the bytes. */
     float *w = MC_NEW_RAW(&scratch, float, CHUNK);
     float *v = MC_NEW_RAW(&scratch, float, CHUNK);
     if (!w || !v) return mc_no_room(err, "a chunk of weights");
@@ -122,6 +123,7 @@ static mc_status measure(const job *j, const mc_diff_entry *e, uint64_t first, u
         const size_t n = left < CHUNK ? (size_t)left : CHUNK;
         MC_TRY(mc_subject_to_f32(j->a, e->a, at, n, w, scratch, err));
         MC_TRY(mc_subject_to_f32(j->b, e->b, at, n, v, scratch, err));
+        if (!a.raw && !b.raw && memcmp(w, v, n * sizeof *w) != 0) out->same_bytes = false;
         mc_sums_add(&out->sums, w, v, n, at);
     }
     return MC_OK;

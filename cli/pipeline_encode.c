@@ -1,7 +1,8 @@
 /* From the plan to the bytes of a container: the stream of pieces.
  *
- * make (any thread): a piece is read, made f32, quantized, packed and written at its place. take (in
- * order): hashes of the container, progress. Aside: the hash of the source. */
+ * make (any thread): a piece is made f32, quantized, packed and written at its place. take (in order):
+ * hashes of the container, progress. Aside: the hash of the source. Pieces follow the source files, so that
+ * pages behind the slower of both can be given back. */
 #include "cli/pipeline_encode.h"
 
 #include <string.h>
@@ -25,12 +26,12 @@ static void source_range(const mc_plan *plan, mc_work work, uint64_t *from, uint
     *bytes = work.count * width;
 }
 
-static mc_status read_source(const mc_plan *plan, mc_work work, unsigned char *to, mc_err *err)
+static const unsigned char *source_bytes(const mc_plan *plan, mc_work work)
 {
     const mc_tensor *t = plan->entry[work.entry].tensor;
     uint64_t from, bytes;
     source_range(plan, work, &from, &bytes);
-    return mc_map_read(&plan->model->source[t->source].map, (size_t)from, to, (size_t)bytes, err);
+    return plan->model->source[t->source].map.data + from;
 }
 
 /* Puts tensor, row and column of the whole weight into a method's message about a slab. */
@@ -40,12 +41,9 @@ static mc_status quantize_rows(const mc_plan *plan, mc_work work, mc_qmat *q, mc
     const mc_plan_entry *entry = &plan->entry[work.entry];
     const mc_tensor *t = entry->tensor;
     const size_t count = q->rows * q->cols;
-    const size_t stored = count * (mc_dtype_about(t->dtype)->bits / 8);
     float *rows = MC_NEW_RAW(&scratch, float, count);
-    unsigned char *bytes = MC_NEW_RAW(&scratch, unsigned char, stored);
-    if (!rows || !bytes) return mc_no_room(err, "a slab of rows");
-    MC_TRY(read_source(plan, work, bytes, err));
-    mc_to_f32(t->dtype, bytes, rows, count);
+    if (!rows) return mc_no_room(err, "a slab of rows");
+    mc_to_f32(t->dtype, source_bytes(plan, work), rows, count);
 
     const mc_quant_job quant = {
         .weights = {rows, q->rows, q->cols},
@@ -75,19 +73,12 @@ static mc_status make(void *context, size_t i, void *slot, mc_arena scratch, mc_
     const job *j = context;
     const mc_work work = j->plan->work[i];
     mc_slab *slab = slot;
-    unsigned char *room = (unsigned char *)slot + MC_SLOT_ROOM;
-    if (j->plan->entry[work.entry].setup) {
-        MC_TRY(make_rows(j, work, slab, room, scratch, err));
-    } else {
-        MC_TRY(read_source(j->plan, work, room, err));
-        mc_pack_dense(&j->plan->layout, work.entry, work.first, room, work.count, slab);
-    }
-    MC_TRY(mc_pack_put(j->pack, slab, err));
-
-    uint64_t from, bytes;
-    source_range(j->plan, work, &from, &bytes);
-    mc_hash_lanes_want(j->lanes, j->plan->entry[work.entry].tensor->source, from + bytes);
-    return MC_OK;
+    if (j->plan->entry[work.entry].setup)
+        MC_TRY(make_rows(j, work, slab, (unsigned char *)slot + MC_SLOT_ROOM, scratch, err));
+    else
+        mc_pack_dense(&j->plan->layout, work.entry, work.first, source_bytes(j->plan, work),
+                      work.count, slab);
+    return mc_pack_put(j->pack, slab, err);
 }
 
 static bool hash_aside(void *context)
@@ -104,6 +95,7 @@ static mc_status take(void *context, size_t i, void *slot, mc_err *err)
 
     uint64_t from, bytes;
     source_range(j->plan, work, &from, &bytes);
+    mc_hash_lanes_passed(j->lanes, j->plan->entry[work.entry].tensor->source, from + bytes);
     mc_progress_add(j->progress, bytes);
     return MC_OK;
 }

@@ -4,27 +4,29 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { STEP = 1 << 19 }; /* bytes hashed at a time; they stay in a processor's cache */
+enum {
+    STEP = 1 << 20,   /* bytes hashed at a time */
+    AHEAD = 32 << 20, /* how far hashing may be in front */
+    WINDOW = 4 << 20, /* bytes given back at a time: each takes a word with all processors */
+};
 
 typedef struct {
     const mc_map *map;
     mc_sha256 *sha;
-    _Atomic uint64_t wanted;
-    uint64_t done;
+    _Atomic uint64_t hashed, passed;
+    uint64_t released; /* belongs to whoever calls mc_hash_lanes_passed() */
 } hash_lane;
 
 struct mc_hash_lanes {
     hash_lane *lane;
     uint8_t (*digest)[MC_SHA256_BYTES];
-    unsigned char *buffer; /* STEP bytes */
     size_t lanes;
     size_t at; /* the lane that had something to do */
-    mc_err failure;
 };
 
 size_t mc_hash_lanes_bytes(const mc_model *model)
 {
-    return STEP + (model->sources + 1) * (sizeof(hash_lane) + MC_SHA256_BYTES) + 4096;
+    return (model->sources + 1) * (sizeof(hash_lane) + MC_SHA256_BYTES) + 4096;
 }
 
 mc_status mc_hash_lanes_open(const mc_model *model, mc_arena *mem, mc_hash_lanes **out, mc_err *err)
@@ -33,8 +35,7 @@ mc_status mc_hash_lanes_open(const mc_model *model, mc_arena *mem, mc_hash_lanes
     if (!l) return mc_no_room(err, "hashing");
     l->lane = MC_NEW(mem, hash_lane, model->sources + 1);
     l->digest = mc_alloc(mem, model->sources + 1, sizeof *l->digest);
-    l->buffer = MC_NEW_RAW(mem, unsigned char, STEP);
-    if (!l->lane || !l->digest || !l->buffer) return mc_no_room(err, "hashing");
+    if (!l->lane || !l->digest) return mc_no_room(err, "hashing");
     *out = l;
     for (; l->lanes < model->sources; l->lanes++) {
         l->lane[l->lanes].map = &model->source[l->lanes].map;
@@ -49,50 +50,54 @@ void mc_hash_lanes_close(mc_hash_lanes *l)
     for (size_t i = 0; i < l->lanes; i++) mc_sha256_close(l->lane[i].sha);
 }
 
-void mc_hash_lanes_want(mc_hash_lanes *l, size_t source, uint64_t until)
+static void release(hash_lane *lane, uint64_t until)
 {
-    hash_lane *lane = &l->lane[source];
-    if (until > lane->map->size) until = lane->map->size;
-    uint64_t wanted = atomic_load(&lane->wanted);
-    while (until > wanted && !atomic_compare_exchange_weak(&lane->wanted, &wanted, until)) continue;
+    mc_map_release(lane->map, (size_t)lane->released, (size_t)until);
+    lane->released = until;
 }
 
-/* Hashes up to STEP bytes; false when the lane is where it is wanted, or something failed. */
-static bool step(mc_hash_lanes *l, hash_lane *lane)
+void mc_hash_lanes_passed(mc_hash_lanes *l, size_t source, uint64_t until)
 {
-    const uint64_t left = atomic_load(&lane->wanted) - lane->done;
-    const size_t n = (size_t)(left < STEP ? left : STEP);
-    if (n == 0 || l->failure.status != MC_OK) return false;
-    if (mc_map_read(lane->map, (size_t)lane->done, l->buffer, n, &l->failure) != MC_OK)
-        return false;
-    mc_sha256_add(lane->sha, l->buffer, n);
-    lane->done += n;
+    hash_lane *lane = &l->lane[source];
+    atomic_store(&lane->passed, until);
+    const uint64_t hashed = atomic_load(&lane->hashed);
+    const uint64_t both = until < hashed ? until : hashed;
+    if (both >= lane->released + WINDOW) release(lane, both);
+}
+
+/* Hashes up to STEP bytes in front of `limit`; false when there are none. */
+static bool step(hash_lane *lane, uint64_t limit)
+{
+    const uint64_t hashed = atomic_load(&lane->hashed);
+    if (limit > lane->map->size) limit = lane->map->size;
+    if (hashed >= limit) return false;
+    const size_t n = (size_t)(limit - hashed < STEP ? limit - hashed : STEP);
+    mc_sha256_add(lane->sha, lane->map->data + hashed, n);
+    atomic_store(&lane->hashed, hashed + n);
     return true;
 }
 
 bool mc_hash_lanes_step(mc_hash_lanes *l)
 {
     for (size_t tried = 0; tried < l->lanes; tried++) {
-        if (step(l, &l->lane[l->at])) return true;
+        hash_lane *lane = &l->lane[l->at];
+        const uint64_t passed = atomic_load(&lane->passed);
+        if (passed > 0 && step(lane, passed + AHEAD)) return true;
         l->at = (l->at + 1) % l->lanes;
     }
     return false;
 }
 
-mc_status mc_hash_lanes_finish(mc_hash_lanes *l, const uint8_t (**digest)[MC_SHA256_BYTES],
-                               mc_err *err)
+const uint8_t (*mc_hash_lanes_finish(mc_hash_lanes *l))[MC_SHA256_BYTES]
 {
     for (size_t i = 0; i < l->lanes; i++) {
-        mc_hash_lanes_want(l, i, l->lane[i].map->size);
-        while (step(l, &l->lane[i])) continue;
-        mc_sha256_finish(l->lane[i].sha, l->digest[i]);
+        hash_lane *lane = &l->lane[i];
+        while (step(lane, UINT64_MAX))
+            if (lane->hashed >= lane->released + WINDOW) release(lane, lane->hashed);
+        release(lane, lane->map->size);
+        mc_sha256_finish(lane->sha, l->digest[i]);
     }
-    if (l->failure.status != MC_OK) {
-        *err = l->failure;
-        return err->status;
-    }
-    *digest = (const uint8_t(*)[MC_SHA256_BYTES])l->digest;
-    return MC_OK;
+    return (const uint8_t(*)[MC_SHA256_BYTES])l->digest;
 }
 
 mc_status mc_hash_of_weights(const mc_model *model, const uint8_t (*digest)[MC_SHA256_BYTES],

@@ -239,7 +239,6 @@ static mc_status plan_tensor(const maker *m, size_t i, mc_err *err)
 {
     mc_plan_entry *entry = &m->plan->entry[i];
     mc_weight_spec *w = &m->plan->weight[i];
-    entry->tensor = &m->plan->model->tensor[i];
     describe(entry->tensor, w);
 
     double bits;
@@ -345,6 +344,22 @@ static mc_status set_target(mc_plan *plan, mc_err *err)
     return MC_OK;
 }
 
+/* As the source files hold them, so that a run reads each from front to back. */
+static int by_place(const void *a, const void *b)
+{
+    const mc_tensor *s = ((const mc_plan_entry *)a)->tensor;
+    const mc_tensor *t = ((const mc_plan_entry *)b)->tensor;
+    if (s->source != t->source) return s->source < t->source ? -1 : 1;
+    if (s->data != t->data) return (uintptr_t)s->data < (uintptr_t)t->data ? -1 : 1;
+    return strcmp(s->name, t->name); /* at most one of them has bytes */
+}
+
+static void order_tensors(mc_plan *plan)
+{
+    for (size_t i = 0; i < plan->entries; i++) plan->entry[i].tensor = &plan->model->tensor[i];
+    qsort(plan->entry, plan->entries, sizeof *plan->entry, by_place);
+}
+
 static mc_status plan_tensors(maker *m, mc_err *err)
 {
     mc_plan *plan = m->plan;
@@ -396,6 +411,7 @@ mc_status mc_plan_make(const mc_model *model, const mc_options *options, unsigne
     plan->source_bytes = mc_model_weight_bytes(model);
     for (size_t i = 0; i < plan->sides; i++) plan->source_bytes += plan->side[i].bytes;
 
+    order_tensors(plan);
     maker m = {.plan = plan, .options = options, .mem = mem};
     const mc_status status = plan_tensors(&m, err);
     free_patterns(&m);

@@ -35,7 +35,7 @@ typedef struct {
     const mc_model *model;
     const mc_options *options;
     const mc_target *target;
-    mc_plan_entry *entry;   /* by tensor name */
+    mc_plan_entry *entry;   /* in the order of the source files */
     mc_weight_spec *weight; /* of the same entry */
     size_t entries;
     mc_quant_setup asked;   /* by --method, or the scheme's default */

@@ -48,7 +48,7 @@ static mc_status write_container(run *r, mc_quantize_result *result, mc_err *err
     MC_TRY(mc_pack_open(r->out, &plan->layout, &r->pack, err));
     MC_TRY(mc_pipeline_encode(plan, r->pool, r->pack, r->lanes, r->progress, err));
 
-    MC_TRY(mc_hash_lanes_finish(r->lanes, &r->digest, err));
+    r->digest = mc_hash_lanes_finish(r->lanes);
     char *manifest = mc_plan_manifest(plan, r->digest);
     if (!manifest) return mc_no_room(err, "the manifest");
     const mc_status status =

@@ -7,7 +7,7 @@
 
 enum {
     SLAB_WEIGHTS = 128 << 10, /* of a quantized weight: half a megabyte of f32 */
-    SLAB_BYTES = 256 << 10,   /* of a kept one */
+    SLAB_BYTES = 1 << 20,     /* of a kept one */
 };
 
 /* Rows of the code shape in one slab. */
@@ -57,9 +57,8 @@ size_t mc_plan_slot_bytes(const mc_plan *plan)
     size_t most = 0;
     for (size_t e = 0; e < plan->entries; e++) {
         const mc_weight_spec *w = &plan->weight[e];
-        const uint64_t bytes = plan->entry[e].tensor->bytes;
-        size_t need = bytes < SLAB_BYTES ? (size_t)bytes : SLAB_BYTES;
-        if (w->form == MC_FORM_QUANTIZED) need = mc_pack_slab_bytes(w, (size_t)slab_rows(w));
+        if (w->form != MC_FORM_QUANTIZED) continue;
+        const size_t need = mc_pack_slab_bytes(w, (size_t)slab_rows(w));
         if (need > most) most = need;
     }
     return MC_SLOT_ROOM + most;
@@ -73,9 +72,8 @@ size_t mc_plan_scratch_bytes(const mc_plan *plan)
         if (w->form != MC_FORM_QUANTIZED) continue;
         const mc_weight_shape shape = mc_weight_code_shape(w);
         const size_t rows = (size_t)slab_rows(w);
-        const size_t width = sizeof(float) + mc_dtype_about(w->dtype)->bits / 8;
         const size_t need =
-            rows * shape.cols * width + 128 +
+            rows * shape.cols * sizeof(float) + 64 +
             mc_qmat_bytes(&w->grid, rows, shape.cols, shape.group) +
             plan->entry[e].setup->method->scratch(&w->grid, rows, shape.cols, shape.group);
         if (need > most) most = need;

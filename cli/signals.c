@@ -72,7 +72,7 @@ static void bad_access(int number, siginfo_t *info, void *context)
 
 void mc_signals_install(void)
 {
-    static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGXCPU};
     static const int faults[] = {SIGBUS, SIGSEGV};
     struct sigaction how;
 
@@ -85,8 +85,10 @@ void mc_signals_install(void)
         sigaction(ends[i], &how, NULL);
     }
 
+    /* The write fails instead, and says what it was for. */
     how.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &how, NULL);
+    sigaction(SIGXFSZ, &how, NULL);
 
     memset(&how, 0, sizeof how);
     sigfillset(&how.sa_mask);

@@ -21,7 +21,6 @@ typedef struct {
     const unsigned char *data; /* NULL when size is 0 */
     size_t size;
     int slot;     /* of the registry behind mc_map_name_at(); private */
-    int file;     /* descriptor + 1 for mc_map_read(), 0 for none; private */
     uint64_t dev; /* which file this is, whatever its name */
     uint64_t ino;
 } mc_map;
@@ -34,10 +33,6 @@ mc_status mc_map_open(const char *path, unsigned flags, mc_map *out, mc_err *err
 /* Maps an open descriptor, which stays the caller's. `name` is for messages and is copied. */
 mc_status mc_map_open_fd(int fd, const char *name, mc_map *out, mc_err *err);
 void mc_map_close(mc_map *map);
-
-/* Copies [from, from + n), which must lie inside. For what is read once from front to back this is cheaper
- * than touching the map, and no page of it becomes resident. A file that became shorter is MC_E_IO. */
-mc_status mc_map_read(const mc_map *map, size_t from, void *to, size_t n, mc_err *err);
 
 /* Says that bytes [from, to) are not needed soon, so that they stop counting as resident.
  * Only whole pages inside the range go; reading them again is allowed. */

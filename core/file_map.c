@@ -2,8 +2,7 @@
  *
  * A registry of fixed size remembers which addresses belong to which file. It is made of atomics,
  * so that a signal handler may read it at any moment. When it is full, maps work without a name. */
-#define _GNU_SOURCE       /* MADV_DONTNEED */
-#define _FILE_OFFSET_BITS 64
+#define _GNU_SOURCE /* MADV_DONTNEED */
 
 #include "core/file.h"
 
@@ -89,8 +88,6 @@ mc_status mc_map_open_fd(int fd, const char *name, mc_map *out, mc_err *err)
         if (data == MAP_FAILED) return mc_fail_errno(err, errno, "%s: cannot map", name);
         map.data = data;
         map.slot = registry_add(&map, name);
-        map.file =
-            fcntl(fd, F_DUPFD_CLOEXEC, 0) + 1; /* without one, reading goes through the map */
     }
     *out = map;
     return MC_OK;
@@ -127,34 +124,8 @@ void mc_map_close(mc_map *map)
     if (map->data) {
         registry_remove(map->slot);
         munmap((void *)(uintptr_t)map->data, map->size);
-        if (map->file > 0) close(map->file - 1);
     }
     *map = (mc_map){.slot = NO_SLOT};
-}
-
-static const char *name_of(const mc_map *map)
-{
-    const char *name = map->slot == NO_SLOT ? NULL : atomic_load(&registry[map->slot].name);
-    return name ? name : "a mapped file";
-}
-
-mc_status mc_map_read(const mc_map *map, size_t from, void *to, size_t n, mc_err *err)
-{
-    if (map->file <= 0) {
-        memcpy(to, map->data + from, n);
-        return MC_OK;
-    }
-    for (unsigned char *p = to; n > 0;) {
-        const ssize_t got = pread(map->file - 1, p, n, (off_t)from);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return mc_fail_errno(err, errno, "%s: cannot read", name_of(map));
-        if (got == 0)
-            return mc_fail(err, MC_E_IO, "%s: changed while it was being read", name_of(map));
-        p += got;
-        from += (size_t)got;
-        n -= (size_t)got;
-    }
-    return MC_OK;
 }
 
 void mc_map_release(const mc_map *map, size_t from, size_t to)

@@ -31,7 +31,7 @@ static void close_sources(mc_source source[2])
 
 Test(hash_lanes, give_the_digest_of_each_file)
 {
-    static const uint64_t wants[] = {1, 700000, 650000, UINT64_MAX};
+    static const uint64_t wants[] = {1, 700, 650000, BYTES};
     for (size_t many = 0; many <= 4; many++) {
         mc_model model;
         mc_source source[2];
@@ -43,11 +43,10 @@ Test(hash_lanes, give_the_digest_of_each_file)
         mc_hash_lanes *lanes = NULL;
         cr_assert_eq(mc_hash_lanes_open(&model, &memory.arena, &lanes, &err), MC_OK);
         for (size_t i = 0; i < many; i++) {
-            mc_hash_lanes_want(lanes, i % 2 == 1 && i < 3, wants[i]);
+            mc_hash_lanes_passed(lanes, i == 1, wants[i]);
             while (mc_hash_lanes_step(lanes)) continue;
         }
-        const uint8_t(*digest)[MC_SHA256_BYTES] = NULL;
-        cr_assert_eq(mc_hash_lanes_finish(lanes, &digest, &err), MC_OK, "%s", err.text);
+        const uint8_t(*digest)[MC_SHA256_BYTES] = mc_hash_lanes_finish(lanes);
         uint8_t wanted[MC_SHA256_BYTES];
         cr_assert_eq(mc_sha256_of(content, BYTES, wanted, &err), MC_OK);
         cr_expect_arr_eq(digest[0], wanted, sizeof wanted);
@@ -58,23 +57,4 @@ Test(hash_lanes, give_the_digest_of_each_file)
         mc_region_close(&memory);
         close_sources(source);
     }
-}
-
-Test(hash_lanes, tell_at_the_end_that_a_file_changed)
-{
-    mc_model model;
-    mc_source source[2];
-    open_sources(&model, source);
-    scratch_put("a", content, 10);
-    mc_err err = {0};
-    mc_region memory;
-    cr_assert_eq(mc_region_open(&memory, mc_hash_lanes_bytes(&model), &err), MC_OK);
-    mc_hash_lanes *lanes = NULL;
-    cr_assert_eq(mc_hash_lanes_open(&model, &memory.arena, &lanes, &err), MC_OK);
-    const uint8_t(*digest)[MC_SHA256_BYTES] = NULL;
-    cr_expect_eq(mc_hash_lanes_finish(lanes, &digest, &err), MC_E_IO);
-    cr_expect_str_eq(err.text, "a: changed while it was being read");
-    mc_hash_lanes_close(lanes);
-    mc_region_close(&memory);
-    close_sources(source);
 }

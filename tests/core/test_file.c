@@ -212,37 +212,3 @@ Test(map, releases_whole_pages_inside_the_range_only)
     mc_map_close(&map);
     free(bytes);
 }
-
-Test(map, reads_what_it_maps)
-{
-    put("a", "0123456789", 10);
-    mc_map map = open_map("a");
-    char text[5] = "";
-    mc_err err = {0};
-    cr_expect_eq(mc_map_read(&map, 3, text, 4, &err), MC_OK, "%s", err.text);
-    cr_expect_str_eq(text, "3456");
-    cr_expect_eq(mc_map_read(&map, 10, text, 0, &err), MC_OK);
-    mc_map_close(&map);
-}
-
-Test(map, reads_bytes_that_are_no_file)
-{
-    const unsigned char bytes[] = "abcdef";
-    const mc_map map = {.data = bytes, .size = 6};
-    char text[3] = "";
-    mc_err err = {0};
-    cr_expect_eq(mc_map_read(&map, 2, text, 2, &err), MC_OK);
-    cr_expect_str_eq(text, "cd");
-}
-
-Test(map, says_that_a_file_became_shorter)
-{
-    put("a", "0123456789", 10);
-    mc_map map = open_map("a");
-    cr_assert_eq(truncate("a", 6), 0);
-    char text[4];
-    mc_err err = {0};
-    cr_expect_eq(mc_map_read(&map, 4, text, 4, &err), MC_E_IO);
-    cr_expect_str_eq(err.text, "a: changed while it was being read");
-    mc_map_close(&map);
-}
