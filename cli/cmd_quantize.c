@@ -1,12 +1,13 @@
 /* quantize IN OUT: a model in, a packed container out. */
 #include "cli/commands.h"
-#include "cli/depfile.h"
 #include "cli/output.h"
+#include "cli/pipeline_outputs.h"
 #include "cli/pipeline_quantize.h"
 #include "core/scheme.h"
 #include "cli/pipeline_verify.h"
 #include "core/text.h"
 #include "formats/formats.h"
+#include "formats/json_pull.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,21 +21,18 @@ typedef struct {
     mc_quantize_result result;
 } session;
 
-/* No file that is written may be one that is read. */
-static mc_status check_names(const session *s, mc_err *err)
+/* No file that is written may be one that is read, or would be refused at the end. */
+static mc_status check_outputs(session *s, mc_err *err)
 {
     const mc_options *o = s->options;
-    const char *const outputs[] = {o->arg[1], o->report, o->html, o->depfile_path};
-    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
-        for (size_t k = 0; outputs[i] && k < s->model.sources; k++)
-            if (mc_same_file(outputs[i], s->model.source[k].path))
-                return mc_fail(err, MC_E_USAGE, "%s: is an input too; it would be overwritten",
-                               outputs[i]);
-        for (size_t k = 0; outputs[i] && k < i; k++)
-            if (outputs[k] && strcmp(outputs[k], outputs[i]) == 0)
-                return mc_fail(err, MC_E_USAGE, "%s: two outputs have this name", outputs[i]);
-    }
-    return MC_OK;
+    const char *rejected = mc_rejected_name(o, &s->memory.arena);
+    const char *depfile = mc_depfile_name(o, &s->memory.arena);
+    const char *const outputs[] = {o->arg[1], rejected, o->report, o->html, depfile};
+    const mc_names names = {outputs, sizeof outputs / sizeof outputs[0]};
+    MC_TRY(mc_outputs_check(&s->model, (mc_names){0}, names, err));
+    MC_TRY(mc_out_check(o->arg[1], mc_may_replace(o, o->arg[1]), err));
+    if (!o->requires || !rejected) return MC_OK;
+    return mc_out_check(rejected, o->force || mc_is_our_container(rejected), err);
 }
 
 static mc_status check_budgets(const session *s, mc_err *err)
@@ -65,9 +63,8 @@ static mc_status prepare(session *s, mc_err *err)
             "quantize needs a scheme such as --w4a8 (weights of 4 bits, activations of 8)");
     const mc_read_options read = {.no_follow = o->no_follow};
     MC_TRY(mc_model_open(o->arg[0], &read, &s->model, err));
-    MC_TRY(check_names(s, err));
-
     MC_TRY(mc_region_open(&s->memory, mc_plan_memory(&s->model, o), err));
+    MC_TRY(check_outputs(s, err));
     const unsigned threads = o->threads ? o->threads : mc_processors();
     if (mc_plan_make(&s->model, o, threads, &s->memory.arena, &s->plan, err) != MC_OK)
         return mc_wrap(err, "%s", o->arg[0]);
@@ -89,19 +86,6 @@ static mc_status show_plan(session *s, mc_err *err)
 
 /* ---- what a run says ---- */
 
-static void add_counts(mc_text *text, const mc_plan *plan)
-{
-    size_t quantized = 0, fallbacks = 0;
-    for (size_t i = 0; i < plan->entries; i++) {
-        quantized += plan->entry[i].setup != NULL;
-        fallbacks += plan->entry[i].fallback;
-    }
-    mc_text_addf(text, "  tensors   %zu quantized by %s, %zu kept", quantized, plan->method,
-                 plan->entries - quantized);
-    if (fallbacks) mc_text_addf(text, ", %zu by fallback (--dry-run lists them)", fallbacks);
-    mc_text_add(text, "\n");
-}
-
 static void add_sizes(mc_text *text, const session *s)
 {
     char before[MC_SIZE_TEXT], after[MC_SIZE_TEXT];
@@ -111,7 +95,7 @@ static void add_sizes(mc_text *text, const session *s)
     mc_text_add_fixed(text,
                       100.0 * (double)s->result.container_bytes / (double)s->plan.source_bytes, 1);
     mc_text_add(text, " %), ");
-    mc_text_add_fixed(text, 8.0 * (double)s->plan.quantized_bytes / (double)s->plan.quantized, 3);
+    mc_text_add_fixed(text, mc_plan_bits_per_weight(&s->plan), 3);
     mc_text_add(text, " bits per quantized weight\n");
 }
 
@@ -126,19 +110,30 @@ static void add_costs(mc_text *text, const mc_quantize_result *result)
     mc_text_addf(text, " s), peak memory %s\n", peak);
 }
 
+/* A path must not steer the terminal, and one of any sane length is to be copied from here. */
+static void add_path(mc_text *text, const char *before, const char *path)
+{
+    char shown[4096];
+    mc_text_addf(text, "%s%s", before, mc_show_path(path, shown, sizeof shown));
+}
+
 static char *summary_text(const session *s)
 {
+    static const char *const endings[] = {[MC_ENDED_UNCHANGED] = " (unchanged)",
+                                          [MC_ENDED_WRITTEN] = "",
+                                          [MC_ENDED_REJECTED] = ".rejected"};
     const mc_options *o = s->options;
     mc_text text;
     mc_text_open(&text);
     char headline[MC_HEADLINE_TEXT];
     mc_numerics_headline(&s->plan.container.numerics, headline);
     mc_text_addf(&text, "%s\n", headline);
-    mc_text_addf(&text, "%s -> %s%s\n", o->arg[0], o->arg[1],
-                 !s->result.written               ? " (unchanged)"
-                 : s->result.written != o->arg[1] ? ".rejected"
-                                                  : "");
-    add_counts(&text, &s->plan);
+    add_path(&text, "", o->arg[0]);
+    add_path(&text, " -> ", o->arg[1]);
+    mc_text_addf(&text, "%s\n", endings[s->result.ending]);
+    mc_text_add(&text, "  tensors   ");
+    mc_plan_add_counts(&text, &s->plan);
+    mc_text_add(&text, s->plan.fallbacks ? " (--dry-run lists them)\n" : "\n");
     if (s->plan.quantized) add_sizes(&text, s);
     add_costs(&text, &s->result);
     if (s->result.measured) {
@@ -147,8 +142,9 @@ static char *summary_text(const session *s)
         mc_text_add(&text, report ? report : "");
         free(report);
     } else {
-        mc_text_addf(&text, "  measure   mcompress verify %s --reference %s\n", o->arg[1],
-                     o->arg[0]);
+        add_path(&text, "  measure   mcompress verify ", o->arg[1]);
+        add_path(&text, " --reference ", o->arg[0]);
+        mc_text_add(&text, "\n");
     }
     return mc_text_take(&text);
 }
@@ -168,13 +164,10 @@ static char *summary_json(const session *s)
     mc_json_text(out, "activations", activations);
     mc_json_bool(out, "activations_measured", n->measured);
     mc_json_text(out, "output", s->options->arg[1]);
-    mc_json_bool(out, "changed", s->result.written != NULL);
+    mc_json_bool(out, "changed", s->result.ending != MC_ENDED_UNCHANGED);
     mc_json_u64(out, "source_bytes", s->plan.source_bytes);
     mc_json_u64(out, "container_bytes", s->result.container_bytes);
-    mc_json_num(out, "bits_per_weight",
-                s->plan.quantized
-                    ? 8.0 * (double)s->plan.quantized_bytes / (double)s->plan.quantized
-                    : 0.0);
+    mc_json_num(out, "bits_per_weight", mc_plan_bits_per_weight(&s->plan));
     mc_json_text(out, "container_hash", root);
     mc_json_num(out, "seconds", s->result.seconds);
     mc_json_num(out, "fsync_seconds", s->result.fsync_seconds);
@@ -185,28 +178,11 @@ static char *summary_json(const session *s)
     return text;
 }
 
-static mc_status write_depfile(const session *s, mc_err *err)
-{
-    const mc_options *o = s->options;
-    if (!o->depfile) return MC_OK;
-    mc_arena mem = s->memory.arena;
-    const char **inputs = MC_NEW(&mem, const char *, s->model.sources + 1);
-    if (!inputs) return mc_no_room(err, "the depfile");
-    const mc_source *archive = mc_model_source(&s->model, "archive");
-    const size_t files = archive ? 1 : s->model.sources; /* its members are no files to make */
-    for (size_t i = 0; i < files; i++)
-        inputs[i] = archive ? archive->path : s->model.source[i].path;
-    const char *path = o->depfile_path ? o->depfile_path : mc_format(&mem, "%s.d", o->arg[1]);
-    if (!path) return mc_no_room(err, "the depfile's name");
-    return mc_depfile_write(path, o->arg[1], inputs, files, err);
-}
-
 static mc_status carry_out(session *s, mc_err *err)
 {
     const mc_status status = mc_pipeline_quantize(&s->plan, s->pool, &s->result, err);
     if (status != MC_OK && status != MC_E_GATE) return status;
     mc_err other;
-    if (status == MC_OK) MC_TRY(write_depfile(s, err));
     if (s->options->quiet && !s->options->json) return status;
     if (mc_print_and_free(s->options->json ? summary_json(s) : summary_text(s), &other) != MC_OK) {
         *err = other;
@@ -247,6 +223,7 @@ const mc_command mc_cmd_quantize = {
                "graph, activation bits are recorded for the device and not measured, and the first "
                "line of every report says "
                "so.\n\n"
+               "Archives are unpacked into unnamed files in $TMPDIR or /tmp, at most 64 GiB.\n\n"
                "The output appears under its name only when it is complete, was opened again and "
                "passed every --require; a "
                "container that fails one stands as OUT.rejected, and the exit code is 1.",

@@ -2,10 +2,12 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/pipeline_hash.h"
+#include "cli/pipeline_outputs.h"
 #include "cli/pipeline_verify.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "formats/formats.h"
+#include "formats/json_pull.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -53,10 +55,11 @@ static mc_status check_alone(session *s, mc_err *err)
     MC_TRY(mc_container_check(&s->container, s->pool, err));
     if (o->json) return mc_print_and_free(whole_json(s), err);
     if (o->quiet) return MC_OK;
-    char root[MC_SHA256_HEX];
+    char root[MC_SHA256_HEX], path[4096];
     mc_hex(s->container.root, MC_SHA256_BYTES, root);
-    return mc_print(err, "%s: intact: %zu weights in %zu sections, %llu bytes\nroot %s\n",
-                    o->arg[0], s->container.weights, s->container.parts,
+    mc_show_path(o->arg[0], path, sizeof path);
+    return mc_print(err, "%s: intact: %zu weights in %zu sections, %llu bytes\nroot %s\n", path,
+                    s->container.weights, s->container.parts,
                     (unsigned long long)s->container.map.size, root);
 }
 
@@ -101,6 +104,9 @@ static mc_status check_against(session *s, mc_err *err)
     const mc_options *o = s->options;
     const mc_read_options read = {.no_follow = o->no_follow};
     MC_TRY(mc_model_open(o->reference, &read, &s->reference, err));
+    const char *const inputs[] = {o->arg[0]};
+    const char *const outputs[] = {o->report, o->html};
+    MC_TRY(mc_outputs_check(&s->reference, (mc_names){inputs, 1}, (mc_names){outputs, 2}, err));
     MC_TRY(mc_region_open(&s->memory, mc_measure_memory(&s->reference, &s->container, o), err));
     MC_TRY(mc_pipeline_measure(&s->reference, &s->container, o, s->pool, &s->memory.arena,
                                &s->report, err));

@@ -5,7 +5,7 @@
  * pages behind the slower of both can be given back. */
 #include "cli/pipeline_encode.h"
 
-#include <string.h>
+#include <math.h>
 
 typedef struct {
     const mc_plan *plan;
@@ -68,6 +68,38 @@ static mc_status make_rows(const job *j, mc_work work, mc_slab *slab, unsigned c
     return MC_OK;
 }
 
+/* A kept tensor may hold infinities, as masks do; NaN is damage wherever it is. */
+static mc_status refuse_nan(const mc_plan *plan, mc_work work, mc_err *err)
+{
+    enum { CHUNK = 4096 };
+    const mc_tensor *t = plan->entry[work.entry].tensor;
+    const mc_dtype_info *about = mc_dtype_about(t->dtype);
+    if (!about->to_f32) return MC_OK;
+
+    float value[CHUNK];
+    const size_t width = about->bits / 8;
+    const unsigned char *bytes = source_bytes(plan, work);
+    for (size_t at = 0; at < work.count; at += CHUNK * width) {
+        const size_t left = (size_t)(work.count - at) / width;
+        const size_t n = left < CHUNK ? left : CHUNK;
+        mc_to_f32(t->dtype, bytes + at, value, n);
+        for (size_t i = 0; i < n; i++)
+            if (isnan(value[i]))
+                return mc_fail(err, MC_E_FORMAT, "%s: tensor \"%s\": element %llu is nan",
+                               plan->model->source[t->source].path, t->name,
+                               (unsigned long long)((work.first + at) / width + i));
+    }
+    return MC_OK;
+}
+
+static mc_status make_dense(const job *j, mc_work work, mc_slab *slab, mc_err *err)
+{
+    MC_TRY(refuse_nan(j->plan, work, err));
+    const unsigned char *bytes = source_bytes(j->plan, work);
+    mc_pack_dense(&j->plan->layout, work.entry, work.first, bytes, work.count, slab);
+    return MC_OK;
+}
+
 static mc_status make(void *context, size_t i, void *slot, mc_arena scratch, mc_err *err)
 {
     const job *j = context;
@@ -76,8 +108,7 @@ static mc_status make(void *context, size_t i, void *slot, mc_arena scratch, mc_
     if (j->plan->entry[work.entry].setup)
         MC_TRY(make_rows(j, work, slab, (unsigned char *)slot + MC_SLOT_ROOM, scratch, err));
     else
-        mc_pack_dense(&j->plan->layout, work.entry, work.first, source_bytes(j->plan, work),
-                      work.count, slab);
+        MC_TRY(make_dense(j, work, slab, err));
     return mc_pack_put(j->pack, slab, err);
 }
 

@@ -24,6 +24,11 @@ struct mc_hash_lanes {
     size_t at; /* the lane that had something to do */
 };
 
+size_t mc_hash_lanes_window(void)
+{
+    return AHEAD + STEP + 2 * WINDOW;
+}
+
 size_t mc_hash_lanes_bytes(const mc_model *model)
 {
     return (model->sources + 1) * (sizeof(hash_lane) + MC_SHA256_BYTES) + 4096;

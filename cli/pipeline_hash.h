@@ -15,6 +15,9 @@
 
 typedef struct mc_hash_lanes mc_hash_lanes;
 
+/* Bytes of pages that stay mapped between hashing and everybody else, at most; for memory estimates. */
+size_t mc_hash_lanes_window(void);
+
 /* Bytes of arena that the lanes take. */
 size_t mc_hash_lanes_bytes(const mc_model *model);
 

@@ -4,6 +4,7 @@
  * either leaves a reason in the entry or fails with the tensor's name. */
 #include "cli/pipeline_plan.h"
 
+#include "cli/pipeline_hash.h"
 #include "core/ckd.h"
 
 #include <math.h>
@@ -107,7 +108,7 @@ static const char *choose_grid(const maker *m, const mc_quant_method *method, do
     const mc_symmetry said = m->options->symmetry;
     *grid = grid_for(m, bits, said == MC_ASYM, true);
     if (grid->offset == MC_OFFSET_FREE && m->options->zero == MC_ZERO_UNSET &&
-        !grid->levels->value && strcmp(method->name, "hqq") != 0)
+        !grid->levels->value && !method->prefers_free_offset)
         grid->offset = MC_OFFSET_ZERO;
     const char *why = method->refuses(grid);
     if (!why || said != MC_SYM_UNSET) return why;
@@ -161,9 +162,14 @@ static mc_status set_group(const maker *m, mc_plan_entry *entry, mc_weight_spec 
     }
     w->group = w->cols;
     if (*bits < SENSITIVE_BITS) *bits = SENSITIVE_BITS;
-    entry->why = mc_format(
-        m->mem, "%d bits, one scale a row: no group from %llu down to %d divides %llu",
-        SENSITIVE_BITS, (unsigned long long)asked, LEAST_GROUP, (unsigned long long)w->cols);
+    if (asked < LEAST_GROUP)
+        entry->why =
+            mc_format(m->mem, "%d bits, one scale a row: %llu does not divide %llu", SENSITIVE_BITS,
+                      (unsigned long long)asked, (unsigned long long)w->cols);
+    else
+        entry->why = mc_format(
+            m->mem, "%d bits, one scale a row: no group from %llu down to %d divides %llu",
+            SENSITIVE_BITS, (unsigned long long)asked, LEAST_GROUP, (unsigned long long)w->cols);
     return MC_OK;
 }
 
@@ -208,6 +214,33 @@ static mc_status keep_or_bits(const maker *m, mc_plan_entry *entry, double *bits
     return MC_OK;
 }
 
+/* Options that would decide nothing for the tensors they are meant for. */
+static mc_status refuse_idle(const maker *m, const mc_weight_spec *w, mc_err *err)
+{
+    const mc_options *o = m->options;
+    if (o->zero != MC_ZERO_UNSET && w->grid.offset == MC_OFFSET_NONE)
+        return mc_fail(err, MC_E_USAGE, "--zero: the grid is symmetric; it needs --asym");
+    if (o->sym_grid != MC_SYM_GRID_UNSET &&
+        (w->grid.offset != MC_OFFSET_NONE || w->grid.levels->value))
+        return mc_fail(err, MC_E_USAGE, "--sym-grid: is for symmetric integers only");
+    return MC_OK;
+}
+
+/* Two-level scales need several groups in a row. */
+static mc_status take_plain_scales(const maker *m, mc_plan_entry *entry, mc_weight_spec *w,
+                                   double bits, mc_err *err)
+{
+    static const char reason[] = "plain scales: one scale a row leaves none to share";
+    w->grid.sub_bits = w->grid.super = 0;
+    if (bits != m->options->weight_bits) return MC_OK; /* has its rule */
+    if (m->options->no_fallback)
+        return mc_fail(err, MC_E_UNSUPPORTED, "tensor \"%s\": two-level scales need groups",
+                       w->name);
+    entry->fallback = true;
+    entry->why = entry->why ? mc_format(m->mem, "%s; %s", entry->why, reason) : reason;
+    return MC_OK;
+}
+
 static mc_status set_grid(const maker *m, mc_plan_entry *entry, mc_weight_spec *w, double bits,
                           mc_err *err)
 {
@@ -225,7 +258,9 @@ static mc_status set_grid(const maker *m, mc_plan_entry *entry, mc_weight_spec *
         return mc_fail(err, MC_E_USAGE, "tensor \"%s\": method %s: %s", w->name,
                        entry->setup->method->name, refused);
 
-    if (w->group == w->cols || w->group == 0) w->grid.sub_bits = w->grid.super = 0;
+    if (bits == m->options->weight_bits) MC_TRY(refuse_idle(m, w, err));
+    if (w->grid.sub_bits && (w->group == w->cols || w->group == 0))
+        MC_TRY(take_plain_scales(m, entry, w, bits, err));
     if (mc_grid_check(&w->grid, err) != MC_OK) return mc_wrap(err, "tensor \"%s\"", w->name);
 
     const char *cannot = plan->target->refuses ? plan->target->refuses(w) : NULL;
@@ -278,9 +313,9 @@ static mc_status set_methods(mc_plan *plan, mc_err *err)
 {
     const double bits = plan->options->weight_bits;
     plan->method = plan->options->method;
-    if (!plan->method) plan->method = bits < 1.5 ? "binary" : bits < 2 ? "ternary" : "mse";
+    if (!plan->method) plan->method = mc_quant_usual(bits)->name;
     MC_TRY(mc_quant_setup_parse(plan->method, &plan->asked, err));
-    return mc_quant_setup_parse("mse", &plan->other, err);
+    return mc_quant_setup_parse(mc_quant_usual(SENSITIVE_BITS)->name, &plan->other, err);
 }
 
 /* config.json and the tokenizer travel with the weights, unless --no-side-files. */
@@ -331,8 +366,19 @@ static mc_status set_layout(mc_plan *plan, mc_arena *mem, mc_err *err)
     return mc_container_layout(&plan->container, mem, &plan->layout, err);
 }
 
+/* --levels belongs to the bits of the scheme. */
+static mc_status check_levels(const mc_options *o, mc_err *err)
+{
+    if (!o->levels) return MC_OK;
+    const mc_levels *levels = mc_levels_find(o->levels);
+    if (levels && (double)levels->bits == o->weight_bits) return MC_OK;
+    return mc_fail(err, MC_E_USAGE, "--levels %s: has codes of %u bits, the scheme asks for %g",
+                   o->levels, levels ? levels->bits : 0u, o->weight_bits);
+}
+
 static mc_status set_target(mc_plan *plan, mc_err *err)
 {
+    MC_TRY(check_levels(plan->options, err));
     const char *name = plan->options->target ? plan->options->target : "generic";
     plan->target = mc_target_find(name);
     if (!plan->target)
@@ -368,6 +414,9 @@ static mc_status plan_tensors(maker *m, mc_err *err)
         MC_TRY(plan_tensor(m, i, err));
         plan->tensor_bytes += plan->entry[i].tensor->bytes;
         if (!plan->entry[i].setup) continue;
+        plan->quantized_tensors++;
+        plan->by_asked += plan->entry[i].setup == &plan->asked;
+        plan->fallbacks += plan->entry[i].fallback;
         plan->quantized += plan->entry[i].tensor->count;
         plan->quantized_bytes += mc_weight_bytes(&plan->weight[i]);
     }
@@ -382,7 +431,9 @@ static uint64_t memory_estimate(const mc_plan *plan, unsigned threads)
     const uint64_t scratch = (uint64_t)threads * (mc_plan_scratch_bytes(plan) + WINDOW);
     const uint64_t slots = mc_stream_slots(threads) * mc_plan_slot_bytes(plan);
     const uint64_t tables = plan->layout.front_bytes * 4 + plan->entries * 1024;
-    return PROGRAM + scratch + slots + tables;
+    /* A compressed container is inflated when it is opened again. */
+    const uint64_t inflated = plan->container.compress ? plan->layout.file_bytes : 0;
+    return PROGRAM + scratch + slots + tables + inflated + mc_hash_lanes_window();
 }
 
 size_t mc_plan_memory(const mc_model *model, const mc_options *options)

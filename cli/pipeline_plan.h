@@ -13,6 +13,7 @@
 
 #include "cli/options.h"
 #include "core/model.h"
+#include "core/text.h"
 #include "formats/container.h"
 #include "formats/target.h"
 #include "quant/quant.h"
@@ -49,6 +50,8 @@ typedef struct {
     size_t works;
     uint64_t source_bytes;  /* files of weights, and those carried along: what the container replaces */
     uint64_t tensor_bytes;
+    size_t quantized_tensors, by_asked;  /* and how many of them by the method asked for */
+    size_t fallbacks;
     uint64_t quantized, quantized_bytes; /* weights and bytes of the quantized ones */
     uint64_t memory_bytes;  /* upper estimate of the peak, mapped pages included */
 } mc_plan;
@@ -59,6 +62,12 @@ size_t mc_plan_memory(const mc_model *model, const mc_options *options);
 /* Decides everything; the plan lives in `mem`. */
 mc_status mc_plan_make(const mc_model *model, const mc_options *options, unsigned threads,
                        mc_arena *mem, mc_plan *plan, mc_err *err);
+
+/* Of the quantized weights, everything that is stored for them counted; 0 when there are none. */
+double mc_plan_bits_per_weight(const mc_plan *plan);
+
+/* "28 quantized by ternary, 2 by mse, 9 kept, 1 by fallback" */
+void mc_plan_add_counts(mc_text *text, const mc_plan *plan);
 
 /* Seconds that a run would take, from timing the methods on a few slabs of the model's own weights. */
 mc_status mc_plan_seconds(const mc_plan *plan, unsigned threads, double *seconds, mc_err *err);

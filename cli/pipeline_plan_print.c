@@ -13,9 +13,18 @@ static uint64_t bytes_after(const mc_plan *plan, size_t i)
     return plan->entry[i].setup ? mc_weight_bytes(&plan->weight[i]) : plan->entry[i].tensor->bytes;
 }
 
-static double bits_per_weight(const mc_plan *plan)
+double mc_plan_bits_per_weight(const mc_plan *plan)
 {
     return plan->quantized ? 8.0 * (double)plan->quantized_bytes / (double)plan->quantized : 0.0;
+}
+
+void mc_plan_add_counts(mc_text *text, const mc_plan *plan)
+{
+    const size_t others = plan->quantized_tensors - plan->by_asked;
+    mc_text_addf(text, "%zu quantized by %s", plan->by_asked, plan->method);
+    if (others) mc_text_addf(text, ", %zu by %s", others, plan->other.method->name);
+    mc_text_addf(text, ", %zu kept", plan->entries - plan->quantized_tensors);
+    if (plan->fallbacks) mc_text_addf(text, ", %zu by fallback", plan->fallbacks);
 }
 
 static size_t longest_name(const mc_plan *plan)
@@ -51,20 +60,16 @@ static void add_row(mc_text *text, const mc_plan *plan, size_t i, size_t width)
 static void add_totals(mc_text *text, const mc_plan *plan, double seconds)
 {
     char before[MC_SIZE_TEXT], after[MC_SIZE_TEXT], memory[MC_SIZE_TEXT];
-    size_t quantized = 0, fallbacks = 0;
-    for (size_t i = 0; i < plan->entries; i++) {
-        quantized += plan->entry[i].setup != NULL;
-        fallbacks += plan->entry[i].fallback;
-    }
     mc_size_text(plan->source_bytes, before);
     mc_size_text(plan->layout.file_bytes, after);
     mc_size_text(plan->memory_bytes, memory);
-    mc_text_addf(text, "\n%zu tensors: %zu quantized, %zu kept, %zu by fallback\n", plan->entries,
-                 quantized, plan->entries - quantized, fallbacks);
+    mc_text_addf(text, "\n%zu tensors: ", plan->entries);
+    mc_plan_add_counts(text, plan);
+    mc_text_add(text, "\n");
     mc_text_addf(text, "size: %s -> container of %s%s (%llu bytes), ", before,
                  plan->container.compress ? "at most " : "", after,
                  (unsigned long long)plan->layout.file_bytes);
-    mc_text_add_fixed(text, bits_per_weight(plan), 3);
+    mc_text_add_fixed(text, mc_plan_bits_per_weight(plan), 3);
     mc_text_addf(text, " bits per quantized weight\nestimate: at most %s of memory", memory);
     if (seconds >= 0) {
         mc_text_add(text, ", about ");
@@ -127,7 +132,7 @@ char *mc_plan_json(const mc_plan *plan, double seconds)
     mc_json_u64(out, "source_bytes", plan->source_bytes);
     mc_json_u64(out, "container_bytes", plan->layout.file_bytes);
     mc_json_bool(out, "container_bytes_is_upper_bound", plan->container.compress);
-    mc_json_num(out, "bits_per_weight", bits_per_weight(plan));
+    mc_json_num(out, "bits_per_weight", mc_plan_bits_per_weight(plan));
     mc_json_u64(out, "memory_bytes", plan->memory_bytes);
     mc_json_num(out, "seconds", seconds >= 0 ? seconds : (double)NAN);
     mc_json_array(out, "tensors");

@@ -2,6 +2,7 @@
 #include "cli/pipeline_quantize.h"
 
 #include "cli/pipeline_encode.h"
+#include "cli/pipeline_outputs.h"
 #include "cli/pipeline_verify.h"
 #include "core/clock.h"
 
@@ -25,25 +26,12 @@ static bool wants_report(const mc_options *o)
     return o->report || o->html || o->requires > 0;
 }
 
-/* May an existing OUT be replaced? One of our containers by a build step, anything else by --force. */
-static bool may_replace(const mc_options *o, const char *path)
-{
-    if (o->force) return true;
-    if (!o->depfile && !o->write_if_changed) return false;
-    mc_map map;
-    mc_err ignored;
-    if (mc_map_open(path, 0, &map, &ignored) != MC_OK) return false;
-    const bool ours = mc_container_is(map.data, map.size);
-    mc_map_close(&map);
-    return ours;
-}
-
 /* Codes, bytes, tables: everything that is written before the file has a name. */
 static mc_status write_container(run *r, mc_quantize_result *result, mc_err *err)
 {
     const mc_plan *plan = r->plan;
     const mc_options *o = plan->options;
-    const mc_out_options how = {.replace = may_replace(o, o->arg[1]), .no_fsync = o->no_fsync};
+    const mc_out_options how = {.replace = mc_may_replace(o, o->arg[1]), .no_fsync = o->no_fsync};
     MC_TRY(mc_out_open(o->arg[1], o->compress ? 0 : plan->layout.file_bytes, how, &r->out, err));
     MC_TRY(mc_pack_open(r->out, &plan->layout, &r->pack, err));
     MC_TRY(mc_pipeline_encode(plan, r->pool, r->pack, r->lanes, r->progress, err));
@@ -95,6 +83,15 @@ static bool unchanged(run *r, const mc_container *written)
     return same;
 }
 
+static mc_status check_flash(const run *r, const mc_quantize_result *result, mc_err *err)
+{
+    const uint64_t limit = r->plan->options->max_flash;
+    if (!limit || result->container_bytes <= limit) return MC_OK;
+    return mc_fail(err, MC_E_BUDGET, "%s: the container takes %llu bytes, --max-flash is %llu",
+                   r->plan->options->arg[1], (unsigned long long)result->container_bytes,
+                   (unsigned long long)limit);
+}
+
 /* Gives the file its name: OUT, or OUT.rejected beside an OUT that stays as it was. */
 static mc_status name_it(run *r, mc_quantize_result *result, mc_err *err)
 {
@@ -103,29 +100,40 @@ static mc_status name_it(run *r, mc_quantize_result *result, mc_err *err)
     if (!rejected && unchanged(r, &result->container)) {
         mc_out_discard(r->out);
         r->out = NULL;
+        result->ending = MC_ENDED_UNCHANGED;
         return MC_OK;
     }
-    const char *path = rejected ? mc_format(&r->memory.arena, "%s.rejected", o->arg[1]) : o->arg[1];
+    const char *path = rejected ? mc_rejected_name(o, &r->memory.arena) : o->arg[1];
     if (!path) return mc_no_room(err, "a name");
     mc_out *out = r->out;
     r->out = NULL;
     MC_TRY(mc_out_commit(out, path, &result->fsync_seconds, err));
-    result->written = rejected ? "rejected" : o->arg[1];
+    result->ending = rejected ? MC_ENDED_REJECTED : MC_ENDED_WRITTEN;
     return MC_OK;
+}
+
+/* Reports and depfile come before OUT has its name: a build that finds OUT finds them too. */
+static mc_status write_beside(run *r, const mc_quantize_result *result, mc_err *err)
+{
+    const mc_options *o = r->plan->options;
+    if (result->measured) MC_TRY(mc_pipeline_reports(&result->report, o, err));
+    if (result->measured && !result->report.pass) return MC_OK;
+    return mc_write_depfile(o, r->plan->model, r->memory.arena, err);
 }
 
 static mc_status quantize(run *r, mc_quantize_result *result, mc_err *err)
 {
-    MC_TRY(
-        mc_region_open(&r->memory, mc_hash_lanes_bytes(r->plan->model) + ((size_t)1 << 16), err));
-    MC_TRY(mc_hash_lanes_open(r->plan->model, &r->memory.arena, &r->lanes, err));
+    const mc_model *model = r->plan->model;
+    const size_t room = mc_hash_lanes_bytes(model) + model->sources * 16 + ((size_t)1 << 16);
+    MC_TRY(mc_region_open(&r->memory, room, err));
+    MC_TRY(mc_hash_lanes_open(model, &r->memory.arena, &r->lanes, err));
     MC_TRY(write_container(r, result, err));
+    MC_TRY(check_flash(r, result, err));
     MC_TRY(reopen(r, result, err));
     if (wants_report(r->plan->options)) MC_TRY(measure(r, result, err));
+    MC_TRY(write_beside(r, result, err));
     MC_TRY(name_it(r, result, err));
-    if (!result->measured) return MC_OK;
-    MC_TRY(mc_pipeline_reports(&result->report, r->plan->options, err));
-    return mc_gate_failure(&result->report, err);
+    return result->measured ? mc_gate_failure(&result->report, err) : MC_OK;
 }
 
 mc_status mc_pipeline_quantize(const mc_plan *plan, mc_pool *pool, mc_quantize_result *result,

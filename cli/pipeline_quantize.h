@@ -9,8 +9,11 @@
 #include "core/pool.h"
 #include "verify/report.h"
 
+/* How a run ended: OUT already had these bytes, OUT has them now, or a gate failed and OUT.rejected has. */
+typedef enum { MC_ENDED_UNCHANGED, MC_ENDED_WRITTEN, MC_ENDED_REJECTED } mc_ending;
+
 typedef struct {
-    const char *written;  /* OUT, OUT.rejected, or NULL: OUT already had these bytes */
+    mc_ending ending;
     uint64_t container_bytes;
     uint8_t root[MC_SHA256_BYTES];
     double seconds, fsync_seconds;

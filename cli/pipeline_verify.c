@@ -36,18 +36,20 @@ mc_status mc_pipeline_measure(const mc_model *reference, const mc_container *con
     return apply_gates(options, mem, report, err);
 }
 
-static mc_status write_text(const char *path, char *text, mc_err *err)
+static mc_status write_text(const char *path, char *text, const mc_options *options, mc_err *err)
 {
     if (!text) return mc_no_room(err, "a report");
-    const mc_status status = mc_write_file(path, text, strlen(text), false, err);
+    const mc_status status =
+        mc_write_file(path, text, strlen(text), options->no_fsync ? MC_WRITE_NO_FSYNC : 0, err);
     free(text);
     return status;
 }
 
 mc_status mc_pipeline_reports(const mc_report *report, const mc_options *options, mc_err *err)
 {
-    if (options->report) MC_TRY(write_text(options->report, mc_report_json(report, true), err));
-    if (options->html) MC_TRY(write_text(options->html, mc_report_html(report), err));
+    if (options->report)
+        MC_TRY(write_text(options->report, mc_report_json(report, true), options, err));
+    if (options->html) MC_TRY(write_text(options->html, mc_report_html(report), options, err));
     return MC_OK;
 }
 

@@ -2,7 +2,7 @@
 #ifndef MC_CORE_ERR_H
 #define MC_CORE_ERR_H
 
-/* The values are the exit codes of the program (docs/exit-codes in the man page). */
+/* The values are the exit codes of the program, which `mcompress help` lists. */
 typedef enum {
     MC_OK = 0,
     MC_E_GATE = 1,        /* a gate of --require was not met */

@@ -78,8 +78,17 @@ void mc_out_abandon_all(void);
 /* Do both names exist and mean the same file (links followed)? */
 bool mc_same_file(const char *a, const char *b);
 
-/* Writes a small file whole and atomically. `if_changed`: keeps an existing file whose bytes are
- * the same, its time stamp included. */
-mc_status mc_write_file(const char *path, const void *bytes, size_t n, bool if_changed, mc_err *err);
+/* Would outputs of these names be the same file? Also for names that do not exist yet. */
+bool mc_same_place(const char *a, const char *b);
+
+/* Whether mc_out_open() would refuse the name: MC_E_USAGE and MC_E_IO as there. Nothing is created. */
+mc_status mc_out_check(const char *path, bool replace, mc_err *err);
+
+/* Writes a small file whole and atomically, in place of what is there. */
+enum {
+    MC_WRITE_IF_CHANGED = 1, /* keeps an existing file whose bytes are the same, its time stamp included */
+    MC_WRITE_NO_FSYNC = 2,
+};
+mc_status mc_write_file(const char *path, const void *bytes, size_t n, unsigned flags, mc_err *err);
 
 #endif

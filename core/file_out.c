@@ -106,6 +106,14 @@ static mc_status exists_already(const char *path, mc_err *err)
     return mc_fail(err, MC_E_USAGE, "%s: exists (use --force to replace it)", path);
 }
 
+mc_status mc_out_check(const char *path, bool replace, mc_err *err)
+{
+    mc_place place;
+    MC_TRY(mc_place_open(path, &place, err));
+    mc_place_close(&place);
+    return place.exists && !replace ? exists_already(path, err) : MC_OK;
+}
+
 static mc_status start(mc_out *out, uint64_t bytes, mc_err *err)
 {
     MC_TRY(mc_place_open(out->path, &out->place, err));
@@ -307,12 +315,13 @@ static bool holds_already(const char *path, const void *bytes, size_t n)
     return same;
 }
 
-mc_status mc_write_file(const char *path, const void *bytes, size_t n, bool if_changed, mc_err *err)
+mc_status mc_write_file(const char *path, const void *bytes, size_t n, unsigned flags, mc_err *err)
 {
-    if (if_changed && holds_already(path, bytes, n)) return MC_OK;
+    if ((flags & MC_WRITE_IF_CHANGED) && holds_already(path, bytes, n)) return MC_OK;
 
+    const mc_out_options how = {.replace = true, .no_fsync = (flags & MC_WRITE_NO_FSYNC) != 0};
     mc_out *out;
-    MC_TRY(mc_out_open(path, n, (mc_out_options){.replace = true}, &out, err));
+    MC_TRY(mc_out_open(path, n, how, &out, err));
     const mc_status status = mc_out_write(out, bytes, n, err);
     if (status != MC_OK) {
         mc_out_discard(out);

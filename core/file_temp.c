@@ -166,3 +166,19 @@ void mc_place_close(mc_place *place)
     if (place->folder >= 0) close(place->folder);
     place->folder = -1;
 }
+
+bool mc_same_place(const char *a, const char *b)
+{
+    if (strcmp(a, b) == 0 || mc_same_file(a, b)) return true;
+    mc_place place_a, place_b = {.folder = -1};
+    struct stat folder_a, folder_b;
+    mc_err ignored;
+    const bool same =
+        mc_place_open(a, &place_a, &ignored) == MC_OK &&
+        mc_place_open(b, &place_b, &ignored) == MC_OK && strcmp(place_a.base, place_b.base) == 0 &&
+        fstat(place_a.folder, &folder_a) == 0 && fstat(place_b.folder, &folder_b) == 0 &&
+        folder_a.st_dev == folder_b.st_dev && folder_a.st_ino == folder_b.st_ino;
+    mc_place_close(&place_a);
+    mc_place_close(&place_b);
+    return same;
+}

@@ -492,11 +492,11 @@ Test(out, abandon_all_removes_every_temporary)
 Test(out, a_small_file_is_written_whole)
 {
     mc_err err = {0};
-    cr_assert_eq(mc_write_file("a.d", "out: in\n", 8, false, &err), MC_OK, "%s", err.text);
+    cr_assert_eq(mc_write_file("a.d", "out: in\n", 8, 0, &err), MC_OK, "%s", err.text);
     expect_file("a.d", "out: in\n");
-    cr_assert_eq(mc_write_file("a.d", "", 0, false, &err), MC_OK, "%s", err.text);
+    cr_assert_eq(mc_write_file("a.d", "", 0, 0, &err), MC_OK, "%s", err.text);
     expect_file("a.d", "");
-    cr_expect_eq(mc_write_file(".", "", 0, true, &err), MC_E_USAGE);
+    cr_expect_eq(mc_write_file(".", "", 0, MC_WRITE_IF_CHANGED, &err), MC_E_USAGE);
     cr_expect_str_eq(names_here(), "a.d");
 }
 
@@ -510,14 +510,38 @@ static ino_t inode(const char *path)
 Test(out, an_unchanged_small_file_is_the_same_file)
 {
     mc_err err = {0};
-    cr_assert_eq(mc_write_file("a", "x", 1, true, &err), MC_OK, "%s", err.text);
+    cr_assert_eq(mc_write_file("a", "x", 1, MC_WRITE_IF_CHANGED, &err), MC_OK, "%s", err.text);
     const ino_t first = inode("a");
     const int keep = open("a", O_RDONLY | O_CLOEXEC); /* its inode cannot be given again */
-    cr_assert_eq(mc_write_file("a", "x", 1, true, &err), MC_OK, "%s", err.text);
+    cr_assert_eq(mc_write_file("a", "x", 1, MC_WRITE_IF_CHANGED, &err), MC_OK, "%s", err.text);
     cr_expect_eq(inode("a"), first);
-    cr_assert_eq(mc_write_file("a", "x", 1, false, &err), MC_OK, "%s", err.text);
+    cr_assert_eq(mc_write_file("a", "x", 1, 0, &err), MC_OK, "%s", err.text);
     cr_expect_neq(inode("a"), first);
     close(keep);
-    cr_assert_eq(mc_write_file("a", "y", 1, true, &err), MC_OK, "%s", err.text);
+    cr_assert_eq(mc_write_file("a", "y", 1, MC_WRITE_IF_CHANGED, &err), MC_OK, "%s", err.text);
     expect_file("a", "y");
+}
+
+Test(out, knows_names_that_would_be_one_file)
+{
+    cr_assert_eq(mkdir("dir", 0777), 0);
+    put("a", "x");
+    cr_expect(mc_same_place("a", "./a"));
+    cr_expect(mc_same_place("b", "dir/../b"));
+    cr_expect(mc_same_place("dir/b", "./dir//b"));
+    cr_expect_not(mc_same_place("a", "b"));
+    cr_expect_not(mc_same_place("b", "dir/b"));
+    cr_expect_not(mc_same_place("nowhere/b", "b"));
+}
+
+Test(out, tells_beforehand_what_it_would_refuse)
+{
+    mc_err err = {0};
+    put("a", "x");
+    cr_expect_eq(mc_out_check("b", false, &err), MC_OK);
+    cr_expect_eq(mc_out_check("a", true, &err), MC_OK);
+    cr_expect_eq(mc_out_check("a", false, &err), MC_E_USAGE);
+    cr_expect_str_eq(err.text, "a: exists (use --force to replace it)");
+    cr_expect_eq(mc_out_check(".", true, &err), MC_E_USAGE);
+    cr_expect_eq(mc_out_check("nowhere/b", false, &err), MC_E_IO);
 }
