@@ -1,7 +1,7 @@
 /* The plan (see pipeline_plan.h): rules for each tensor, then the container's layout.
  *
- * A tensor's fate is decided in three steps: is it kept, how many bits, which grid and group. Each step
- * either leaves a reason in the entry or fails with the tensor's name. */
+ * A tensor's fate is decided in three steps: is it kept, how many bits, which grid and group. Each
+ * step either leaves a reason in the entry or fails with the tensor's name. */
 #include "cli/pipeline_plan.h"
 
 #include "cli/pipeline_hash.h"
@@ -67,7 +67,7 @@ static const char *kept_by_default(const mc_tensor *t)
 
 static const mc_levels *levels_for(const mc_options *o, double bits)
 {
-    if (bits < 1.0 + 1e-9) return mc_levels_find(o->symmetry == MC_ASYM ? "int1" : "binary");
+    if (bits < 1.5) return mc_levels_find("binary");
     if (bits < 2.0) return mc_levels_find("ternary");
     if (o->levels && bits == o->weight_bits) return mc_levels_find(o->levels);
     return mc_levels_int((unsigned)bits);
@@ -100,8 +100,8 @@ static mc_grid grid_for(const maker *m, double bits, bool asymmetric, bool prefe
     return grid;
 }
 
-/* The grid of `bits` that `method` takes: symmetric unless said otherwise; a method that needs an offset gets one. NULL
- * reason when it takes it. */
+/* The grid of `bits` that `method` takes: symmetric unless said otherwise; a method that needs an
+ * offset gets one. NULL reason when it takes it. */
 static const char *choose_grid(const maker *m, const mc_quant_method *method, double bits,
                                mc_grid *grid)
 {
@@ -122,7 +122,8 @@ static const char *choose_grid(const maker *m, const mc_quant_method *method, do
 
 /* ---- which group ---- */
 
-/* Columns that share a scale: 0 for one scale in all. Zero columns of the asked group fit: false. */
+/* Columns that share a scale: 0 for one scale in all. Zero columns of the asked group fit:
+ * false. */
 static bool group_for(const mc_options *o, double bits, uint64_t cols, uint64_t *group)
 {
     switch (o->group_kind) {
@@ -247,7 +248,7 @@ static mc_status set_grid(const maker *m, mc_plan_entry *entry, mc_weight_spec *
     mc_plan *plan = m->plan;
     const char *refused = choose_grid(m, plan->asked.method, bits, &w->grid);
     entry->setup = &plan->asked;
-    if (refused && bits == m->options->weight_bits)
+    if (refused && m->options->method && bits == m->options->weight_bits)
         return mc_fail(err, MC_E_USAGE, "tensor \"%s\": method %s: %s", w->name,
                        plan->asked.method->name, refused);
     if (refused) {
@@ -423,8 +424,8 @@ static mc_status plan_tensors(maker *m, mc_err *err)
     return MC_OK;
 }
 
-/* Everything resident at the peak: slots and scratch of all threads, the pages of the source under way, the tables, and the
- * program itself with its libraries. */
+/* Everything resident at the peak: slots and scratch of all threads, the pages of the source under
+ * way, the tables, and the program itself with its libraries. */
 static uint64_t memory_estimate(const mc_plan *plan, unsigned threads)
 {
     enum { PROGRAM = 24 << 20, WINDOW = 8 << 20 };

@@ -2,7 +2,6 @@
  * are found by comparing with the midpoints of neighbouring values. */
 #include "core/grid.h"
 
-#include "core/ckd.h"
 #include "core/grid_parts.h"
 #include "core/kernels.h"
 
@@ -69,17 +68,6 @@ unsigned mc_grid_first(const mc_grid *grid)
     return grid->restricted ? 1 : 0;
 }
 
-uint64_t mc_grid_side_bits(const mc_grid *grid, uint64_t groups)
-{
-    const uint64_t scale_bits = mc_dtype_about(grid->scale_dtype)->bits;
-    const uint64_t numbers = grid->offset == MC_OFFSET_FREE ? 2 : 1;
-    const uint64_t zeros = grid->offset == MC_OFFSET_ZERO ? groups * grid->levels->bits : 0;
-    if (grid->sub_bits == 0) return groups * scale_bits * numbers + zeros;
-
-    const uint64_t supers = mc_ceil_div(groups, grid->super);
-    return (groups * grid->sub_bits + supers * scale_bits) * numbers + zeros;
-}
-
 float mc_grid_value(const mc_grid *grid, mc_params p, unsigned code)
 {
     if (!grid->levels->value && grid->offset != MC_OFFSET_FREE)
@@ -142,13 +130,6 @@ void mc_grid_encode(const mc_grid *grid, mc_params p, const float *w, size_t n, 
     mc_grid_encode_row(grid, &p, w, 1, n, code);
 }
 
-unsigned mc_grid_nearest(const mc_grid *grid, mc_params p, float w)
-{
-    uint8_t code;
-    mc_grid_encode_row(grid, &p, &w, 1, 1, &code);
-    return code;
-}
-
 /* ---- decoding ---- */
 
 static void decode_table_row(const mc_grid *grid, const mc_params *p, const uint8_t *code,
@@ -193,11 +174,6 @@ size_t mc_grid_clipped_row(const mc_grid *grid, const mc_params *p, const float 
     return mc_kernels_best()->clipped_int(p, w, groups, group, low, high);
 }
 
-size_t mc_grid_clipped(const mc_grid *grid, mc_params p, const float *w, size_t n)
-{
-    return mc_grid_clipped_row(grid, &p, w, 1, n);
-}
-
 /* ---- storing ---- */
 
 /* The largest and the smallest positive number of a dtype that scales can have. */
@@ -240,10 +216,21 @@ static bool storable(mc_dtype dtype, float wanted, float rounded)
     }
 }
 
+/* "; --scale-dtype f32 or bf16 holds it", as far as they do: the two reach equally far but for
+ * rounding, and an infinite or absent number has no way out. */
+static const char *way_out(float wanted)
+{
+    const bool wide = storable(MC_F32, wanted, wanted);
+    const bool short_too = wide && storable(MC_BF16, wanted, mc_round_to(MC_BF16, wanted));
+    if (short_too) return "; --scale-dtype f32 or bf16 holds it";
+    return wide ? "; --scale-dtype f32 holds it" : "";
+}
+
 static mc_status refused(mc_dtype dtype, const char *what, float wanted, mc_err *err)
 {
-    return mc_fail(err, MC_E_UNSUPPORTED, "%s of %.6g does not fit %s (at most %.7g)", what,
-                   (double)wanted, mc_dtype_about(dtype)->name, (double)range_of(dtype).most);
+    return mc_fail(err, MC_E_UNSUPPORTED, "%s of %.6g does not fit %s (at most %.7g)%s", what,
+                   (double)wanted, mc_dtype_about(dtype)->name, (double)range_of(dtype).most,
+                   way_out(wanted));
 }
 
 mc_status mc_grid_store_scale(const mc_grid *grid, float wanted, float *stored, mc_err *err)
@@ -252,8 +239,9 @@ mc_status mc_grid_store_scale(const mc_grid *grid, float wanted, float *stored, 
     const float rounded = mc_round_to(dtype, wanted);
     if (!storable(dtype, wanted, rounded)) {
         if (dtype == MC_F8_E8M0 && wanted < 0.0f)
-            return mc_fail(err, MC_E_UNSUPPORTED, "a scale of %.6g does not fit F8_E8M0 (no sign)",
-                           (double)wanted);
+            return mc_fail(err, MC_E_UNSUPPORTED,
+                           "a scale of %.6g does not fit F8_E8M0 (no sign)%s", (double)wanted,
+                           way_out(wanted));
         return refused(dtype, "a scale", wanted, err);
     }
     *stored = rounded != 0.0f ? rounded : copysignf(mc_scale_least(dtype), wanted);

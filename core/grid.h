@@ -53,31 +53,37 @@ mc_status mc_grid_check(const mc_grid *grid, mc_err *err);
 unsigned mc_grid_codes(const mc_grid *grid);
 unsigned mc_grid_first(const mc_grid *grid);
 
-/* Bits that `groups` groups of one row take beside the codes: scales, zeros, offsets, sub-scales */
-uint64_t mc_grid_side_bits(const mc_grid *grid, uint64_t groups);
-
+/* What a code stands for: the definition that everything faster is held to. */
 float mc_grid_value(const mc_grid *grid, mc_params p, unsigned code);
 
-/* The code whose value is nearest to `w`. Integers: rint((w - m) / s) by f32 division, half to
- * even, clamped. Tables: the nearest of the f32 values exactly, ties to the smaller level (levels
- * whose values coincide are one level). */
-unsigned mc_grid_nearest(const mc_grid *grid, mc_params p, float w);
-
-/* n codes or values at once: the fast path of the two above, same results. */
+/* n codes: each that of the value nearest to its weight. Integers: rint((w - m) / s) by f32
+ * division, half to even, clamped. Tables: the nearest of the f32 values exactly, ties to the
+ * smaller level (levels whose values coincide are one level). */
 void mc_grid_encode(const mc_grid *grid, mc_params p, const float *w, size_t n, uint8_t *code);
+
+/* n values: mc_grid_value of each code. */
 void mc_grid_decode(const mc_grid *grid, mc_params p, const uint8_t *code, size_t n, float *w);
 
-/* Weights further outside the range of the group than half a step; a step is the distance between
- * the two levels at that end of the range. */
-size_t mc_grid_clipped(const mc_grid *grid, mc_params p, const float *w, size_t n);
-
-/* The three for `groups` groups of `group` weights that lie one after the other. */
+/* For `groups` groups of `group` weights that lie one after the other. */
 void mc_grid_encode_row(const mc_grid *grid, const mc_params *p, const float *w, size_t groups,
                         size_t group, uint8_t *code);
 void mc_grid_decode_row(const mc_grid *grid, const mc_params *p, const uint8_t *code,
                         size_t groups, size_t group, float *w);
+
+/* Weights further outside the range of their group than half a step; a step is the distance between
+ * the two levels at that end of the range. */
 size_t mc_grid_clipped_row(const mc_grid *grid, const mc_params *p, const float *w, size_t groups,
                            size_t group);
+
+/* The weights of one group, and what each is worth. */
+typedef struct {
+    const float *w;
+    const float *importance; /* one per weight, >= 0; or NULL */
+    size_t n;
+} mc_grid_group;
+
+/* Sum of importance * |w - v|^norm as it will be measured: encoded, decoded, in double. */
+double mc_grid_error(const mc_grid *grid, mc_params p, mc_grid_group group, float norm);
 
 /* ---- fitting: choosing s and m for a row's groups ---- */
 
@@ -111,5 +117,8 @@ mc_status mc_grid_fit(const mc_grid *grid, mc_fit fit, const float *w, const flo
 
 /* Rounds a scale to the grid's scale dtype: never to zero, MC_E_UNSUPPORTED when it overflows. */
 mc_status mc_grid_store_scale(const mc_grid *grid, float wanted, float *stored, mc_err *err);
+
+/* The same for an offset, which may be zero. */
+mc_status mc_grid_store_offset(const mc_grid *grid, float wanted, float *stored, mc_err *err);
 
 #endif

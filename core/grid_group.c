@@ -78,24 +78,30 @@ void mc_fit_lane(const mc_fit_group *group, mc_params p, mc_lanes *lanes, unsign
     lanes->high[c] = (float)((int)mc_grid_codes(grid) - 1 - (int)p.zero);
 }
 
-double mc_fit_exact_error(const mc_fit_row *row, size_t g, mc_params p)
+double mc_grid_error(const mc_grid *grid, mc_params p, mc_grid_group group, float norm)
 {
-    const float *w = row->w + g * row->group;
-    const float *importance = row->importance ? row->importance + g * row->group : NULL;
     double sum = 0.0;
-    for (size_t at = 0; at < row->group; at += MC_CHUNK) {
-        const size_t n = row->group - at < MC_CHUNK ? row->group - at : MC_CHUNK;
+    for (size_t at = 0; at < group.n; at += MC_CHUNK) {
+        const size_t n = group.n - at < MC_CHUNK ? group.n - at : MC_CHUNK;
         uint8_t code[MC_CHUNK];
         float value[MC_CHUNK];
-        mc_grid_encode(row->grid, p, w + at, n, code);
-        mc_grid_decode(row->grid, p, code, n, value);
+        mc_grid_encode(grid, p, group.w + at, n, code);
+        mc_grid_decode(grid, p, code, n, value);
         for (size_t i = 0; i < n; i++) {
-            const double off = fabs((double)w[at + i] - (double)value[i]);
-            const double cost = row->fit.norm == 2.0f ? off * off : pow(off, (double)row->fit.norm);
-            sum += importance ? (double)importance[at + i] * cost : cost;
+            const double off = fabs((double)group.w[at + i] - (double)value[i]);
+            const double cost = norm == 2.0f ? off * off : pow(off, (double)norm);
+            sum += group.importance ? (double)group.importance[at + i] * cost : cost;
         }
     }
     return sum;
+}
+
+double mc_fit_exact_error(const mc_fit_row *row, size_t g, mc_params p)
+{
+    const size_t at = g * row->group;
+    const mc_grid_group group = {row->w + at, row->importance ? row->importance + at : NULL,
+                                 row->group};
+    return mc_grid_error(row->grid, p, group, row->fit.norm);
 }
 
 bool mc_fit_better(double found, double known, float norm)

@@ -1,5 +1,5 @@
-/* What the files of the grid share among themselves: storing numbers, the stages of a fit, and one
- * group's weights as the searching kernels like them. */
+/* What the files of the grid share among themselves: the ranges of dtypes, the stages of a fit, and
+ * one group's weights as the searching kernels like them. */
 #ifndef MC_CORE_GRID_PARTS_H
 #define MC_CORE_GRID_PARTS_H
 
@@ -9,9 +9,6 @@
 /* The smallest positive number of a dtype that scales can have, and the largest. */
 float mc_scale_least(mc_dtype dtype);
 float mc_scale_most(mc_dtype dtype);
-
-/* Rounds an offset to the grid's scale dtype; zero is allowed. */
-mc_status mc_grid_store_offset(const mc_grid *grid, float wanted, float *stored, mc_err *err);
 
 /* The scale that a group of zeros gets: 1, or the least one when the levels have no 0. */
 float mc_grid_idle_scale(const mc_grid *grid);
@@ -60,8 +57,8 @@ void mc_fit_totals(const mc_fit_group *group, double *importance, double *x);
 /* Lane `c` becomes the grid of `p`. */
 void mc_fit_lane(const mc_fit_group *group, mc_params p, mc_lanes *lanes, unsigned c);
 
-/* The error of group g as it will be measured: encoded, decoded, in double. The kernels' errors
- * leave out how s * t + m is rounded, which matters when m is large or errors are tiny. */
+/* mc_grid_error of group g. The kernels' errors leave out how s * t + m is rounded, which matters
+ * when m is large or errors are tiny. */
 double mc_fit_exact_error(const mc_fit_row *row, size_t g, mc_params p);
 
 /* A kernels' error counts as smaller when it is so by more than their rounding. */

@@ -43,7 +43,8 @@ static const float e2m1[] = {-6.0f, -4.0f, -3.0f, -2.0f, -1.5f, -1.0f, -0.5f, 0.
 
 static const mc_levels list[] = {INTEGERS(1),       INTEGERS(2), INTEGERS(3), INTEGERS(4),
                                  INTEGERS(5),       INTEGERS(6), INTEGERS(7), INTEGERS(8),
-#define X(name_, id_, bits_, count_, summary_) {#name_, summary_, (id_), (bits_), (count_), name_},
+#define X(name_, id_, bits_, count_, summary_) \
+    {#name_, summary_, (id_), (bits_), (count_), (count_) == 3, name_},
                                  MC_LEVEL_TABLES(X)
 #undef X
 };

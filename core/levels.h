@@ -6,6 +6,7 @@
 #ifndef MC_CORE_LEVELS_H
 #define MC_CORE_LEVELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ typedef struct {
     uint8_t id;
     uint8_t bits;       /* of a code */
     uint16_t count;     /* levels in use: 2^bits, 3 for ternary, 15 for e2m1 */
+    bool base3;         /* three levels: five codes share a byte, 3^5 = 243 */
     const float *value; /* `count` rising numbers, or NULL for the integers 0..2^bits-1 */
 } mc_levels;
 

@@ -45,10 +45,3 @@ float mc_qmat_value(const mc_qmat *q, size_t row, size_t col)
     const mc_params p = q->params[row * mc_qmat_groups(q) + col / q->group];
     return mc_grid_value(&q->grid, p, q->code[row * q->cols + col]);
 }
-
-void mc_qmat_row_to_f32(const mc_qmat *q, size_t row, float *out)
-{
-    const size_t groups = mc_qmat_groups(q);
-    mc_grid_decode_row(&q->grid, q->params + row * groups, q->code + row * q->cols, groups,
-                       q->group, out);
-}

@@ -30,7 +30,8 @@ static inline size_t mc_qmat_groups(const mc_qmat *q) /* of one row */
 /* Groups under super-scales of one row: 0 when plain. */
 size_t mc_qmat_supers(const mc_qmat *q);
 
+/* The value at one place, by the definition (mc_grid_value): the plain reference that tests hold
+ * whole rows to. */
 float mc_qmat_value(const mc_qmat *q, size_t row, size_t col);
-void mc_qmat_row_to_f32(const mc_qmat *q, size_t row, float *out /* cols */);
 
 #endif

@@ -7,7 +7,7 @@
 double mc_scheme_bits(const mc_weight_spec *w)
 {
     if (w->form != MC_FORM_QUANTIZED) return (double)mc_dtype_about(w->dtype)->bits;
-    return w->grid.levels->count == 3 ? 1.58 : (double)w->grid.levels->bits;
+    return w->grid.levels->base3 ? 1.58 : (double)w->grid.levels->bits;
 }
 
 static const char *offset_name(const mc_grid *grid)

@@ -1,4 +1,4 @@
-/* A weight's scheme in words and in JSON: one wording for plans, manifests, inspection and reports. */
+/* A weight's scheme in words and in JSON, the same for plans, manifests, inspection and reports. */
 #ifndef MC_CORE_SCHEME_H
 #define MC_CORE_SCHEME_H
 
@@ -7,7 +7,7 @@
 
 enum { MC_SCHEME_TEXT = 160 };
 
-/* Bits of a code as people say them: 4, 1.58 for three levels; of a dense weight those of its dtype. */
+/* Bits of a code as people say them: 4, 1.58 for three levels; a dense weight has its dtype's. */
 double mc_scheme_bits(const mc_weight_spec *weight);
 
 /* "32", "channel", "tensor"; "" for a dense weight. */

@@ -11,33 +11,70 @@ mc_weight_shape mc_weight_code_shape(const mc_weight_spec *spec)
     return (mc_weight_shape){rows, cols, (size_t)spec->group};
 }
 
-/* Five ternary codes share a byte (3^5 = 243); all others take their bits, without gaps. */
-static uint64_t code_bytes(const mc_levels *levels, uint64_t count)
+/* n = 8 q + r, so that only the result has to fit. */
+static uint64_t bit_bytes(uint64_t n, unsigned bits)
 {
-    if (levels->count == 3) return mc_ceil_div(count, 5);
-    return mc_ceil_div(count * levels->bits, 8);
+    return n / 8 * bits + mc_ceil_div(n % 8 * bits, 8);
+}
+
+static mc_part_size numbers(mc_part part, mc_dtype dtype, uint64_t n)
+{
+    const uint64_t bytes = bit_bytes(n, mc_dtype_about(dtype)->bits);
+    return (mc_part_size){.part = part, .dtype = dtype, .count = n, .bytes = bytes};
+}
+
+static mc_part_size integers(mc_part part, unsigned bits, uint64_t n)
+{
+    return (mc_part_size){.part = part, .bits = bits, .count = n, .bytes = bit_bytes(n, bits)};
+}
+
+static mc_part_size codes(const mc_levels *levels, uint64_t n)
+{
+    mc_part_size size = integers(MC_PART_CODES, levels->bits, n);
+    size.base3 = levels->base3;
+    if (size.base3) size.bytes = mc_ceil_div(n, 5);
+    return size;
+}
+
+unsigned mc_weight_parts(const mc_weight_spec *spec, mc_part_size part[MC_WEIGHT_PARTS])
+{
+    const uint64_t count = spec->rows * spec->cols;
+    if (spec->form != MC_FORM_QUANTIZED) {
+        part[0] = numbers(MC_PART_DENSE, spec->dtype, count);
+        return 1;
+    }
+    if (count == 0) return 0;
+
+    const mc_grid *grid = &spec->grid;
+    const uint64_t rows = spec->group ? spec->rows : 1;
+    const uint64_t row_groups = spec->group ? spec->cols / spec->group : 1;
+    const uint64_t groups = rows * row_groups;
+    const bool plain = grid->sub_bits == 0;
+    const bool is_free = grid->offset == MC_OFFSET_FREE;
+
+    unsigned n = 0;
+    part[n++] = codes(grid->levels, count);
+    if (plain) part[n++] = numbers(MC_PART_SCALE, grid->scale_dtype, groups);
+    if (grid->offset == MC_OFFSET_ZERO)
+        part[n++] = integers(MC_PART_ZERO, grid->levels->bits, groups);
+    if (plain && is_free) part[n++] = numbers(MC_PART_OFFSET, grid->scale_dtype, groups);
+    if (plain) return n;
+
+    const uint64_t supers = rows * mc_ceil_div(row_groups, grid->super);
+    part[n++] = integers(MC_PART_SUB_SCALE, grid->sub_bits, groups);
+    if (is_free) part[n++] = integers(MC_PART_SUB_OFFSET, grid->sub_bits, groups);
+    part[n++] = numbers(MC_PART_SUPER_SCALE, grid->scale_dtype, supers);
+    if (is_free) part[n++] = numbers(MC_PART_SUPER_OFFSET, grid->scale_dtype, supers);
+    return n;
 }
 
 uint64_t mc_weight_bytes(const mc_weight_spec *spec)
 {
-    const uint64_t count = spec->rows * spec->cols;
-    if (spec->form != MC_FORM_QUANTIZED)
-        return mc_ceil_div(count * mc_dtype_about(spec->dtype)->bits, 8);
-    if (count == 0) return 0;
-
-    const mc_grid *grid = &spec->grid;
-    const mc_weight_shape shape = mc_weight_code_shape(spec);
-    const uint64_t row_groups = shape.cols / shape.group;
-    const uint64_t groups = shape.rows * row_groups;
-    const uint64_t numbers = grid->offset == MC_OFFSET_FREE ? 2 : 1;
-    const uint64_t scale_bytes = mc_dtype_about(grid->scale_dtype)->bits / 8;
-
-    uint64_t bytes = code_bytes(grid->levels, count);
-    if (grid->offset == MC_OFFSET_ZERO) bytes += mc_ceil_div(groups * grid->levels->bits, 8);
-    if (grid->sub_bits == 0) return bytes + numbers * groups * scale_bytes;
-
-    const uint64_t supers = shape.rows * mc_ceil_div(row_groups, grid->super);
-    return bytes + numbers * (mc_ceil_div(groups * grid->sub_bits, 8) + supers * scale_bytes);
+    mc_part_size part[MC_WEIGHT_PARTS];
+    const unsigned parts = mc_weight_parts(spec, part);
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < parts; i++) bytes += part[i].bytes;
+    return bytes;
 }
 
 const char *mc_form_name(mc_form form)

@@ -39,9 +39,36 @@ typedef struct {
 } mc_weight_shape;
 mc_weight_shape mc_weight_code_shape(const mc_weight_spec *spec);
 
-/* Bytes a quantized weight's parts take, each part rounded up to whole bytes; a dense one's as in
- * its source.
- * 8 * bytes / (rows * cols) is the weight's bits per weight. */
+/* What a weight is stored as, part by part. */
+typedef enum {
+    MC_PART_DENSE,
+    MC_PART_CODES,
+    MC_PART_SCALE,
+    MC_PART_ZERO,
+    MC_PART_OFFSET,
+    MC_PART_SUB_SCALE,
+    MC_PART_SUB_OFFSET,
+    MC_PART_SUPER_SCALE,
+    MC_PART_SUPER_OFFSET,
+    MC_PARTS,
+} mc_part;
+
+typedef struct {
+    mc_part part;
+    mc_dtype dtype; /* of numbers; MC_DTYPE_NONE for integers */
+    unsigned bits;  /* of an integer */
+    bool base3;     /* five of them share a byte */
+    uint64_t count; /* elements */
+    uint64_t bytes; /* rounded up */
+} mc_part_size;
+
+enum { MC_WEIGHT_PARTS = 5 }; /* the most a weight has */
+
+/* The one rule of which parts a weight has and how many bytes each takes: writes them in the order
+ * of mc_part and says how many. rows * cols must be at most 2^60. */
+unsigned mc_weight_parts(const mc_weight_spec *spec, mc_part_size part[MC_WEIGHT_PARTS]);
+
+/* Bytes of all parts. 8 * bytes / (rows * cols) is the weight's bits per weight. */
 uint64_t mc_weight_bytes(const mc_weight_spec *spec);
 
 const char *mc_form_name(mc_form form);

@@ -1,41 +1,23 @@
-/* The records of a container, and the one place that says which parts a weight has and how many
- * bytes each takes: the writer lays out by it, the reader holds the index to it. */
+/* The records of a container, and what the parts of a weight (core/weight.h) are called in them:
+ * the writer lays out by it, the reader holds the index to it. */
 #include "formats/container_records.h"
 
 #include "core/bytes.h"
 #include "core/ckd.h"
-#include "formats/bits.h"
 
 #include <stdio.h>
 #include <string.h>
 
 /* ---- which parts ---- */
 
+static uint16_t integer_encoding(bool base3, unsigned bits)
+{
+    return (uint16_t)(base3 ? MCPK_ENCODING_BASE3 : MCPK_ENCODING_PACKED + bits);
+}
+
 uint16_t mc_codes_encoding(const mc_levels *levels)
 {
-    if (levels->count == 3) return MCPK_ENCODING_BASE3;
-    return (uint16_t)(MCPK_ENCODING_PACKED + levels->bits);
-}
-
-bool mc_encoded_bytes(uint16_t encoding, uint64_t count, uint64_t *bytes)
-{
-    if (encoding == MCPK_ENCODING_BASE3) return mc_base3_bytes(count, bytes);
-    if (encoding > MCPK_ENCODING_PACKED && encoding <= MCPK_ENCODING_PACKED + 8)
-        return mc_bits_bytes(encoding - MCPK_ENCODING_PACKED, count, bytes);
-    if (encoding == MC_DTYPE_NONE || encoding >= MC_DTYPE_COUNT) return false;
-    return mc_bits_bytes(mc_dtype_about((mc_dtype)encoding)->bits, count, bytes);
-}
-
-/* The code shape in 64 bits: mc_weight_code_shape must not be asked before the product is known to
- * fit. */
-static uint64_t code_cols(const mc_weight_spec *spec)
-{
-    return spec->group ? spec->cols : spec->rows * spec->cols;
-}
-
-static uint64_t code_rows(const mc_weight_spec *spec)
-{
-    return spec->group ? spec->rows : 1;
+    return integer_encoding(levels->base3, levels->bits);
 }
 
 uint64_t mc_needs_groups(const mc_weight_spec *spec)
@@ -80,14 +62,40 @@ static mc_status check_quantized(const mc_weight_spec *spec, uint64_t count, mc_
     return MC_OK;
 }
 
-static mc_status need(mc_needs *out, uint8_t role, unsigned encoding, uint64_t count, mc_err *err)
+static mc_status check_dense(const mc_weight_spec *spec, mc_err *err)
 {
-    mc_part_need *part = &out->part[out->parts++];
-    *part = (mc_part_need){.role = role, .encoding = (uint16_t)encoding, .count = count};
-    if (!mc_encoded_bytes(part->encoding, count, &part->bytes))
-        return mc_fail(err, MC_E_UNSUPPORTED, "%s: %llu elements are too many", mc_role_name(role),
-                       (unsigned long long)count);
-    return MC_OK;
+    const unsigned dtype = (unsigned)spec->dtype;
+    if (dtype != MC_DTYPE_NONE && dtype < MC_DTYPE_COUNT) return MC_OK;
+    return mc_fail(err, MC_E_UNSUPPORTED, "dtype %u is unknown", dtype);
+}
+
+static mc_status check_form(const mc_weight_spec *spec, uint64_t count, mc_err *err)
+{
+    switch (spec->form) {
+    case MC_FORM_DENSE: return check_dense(spec, err);
+    case MC_FORM_QUANTIZED: return check_quantized(spec, count, err);
+    default:
+        return mc_fail(err, MC_E_UNSUPPORTED, "%s weights cannot be packed",
+                       mc_form_name(spec->form));
+    }
+}
+
+static const uint8_t role_of_part[MC_PARTS] = {
+    [MC_PART_DENSE] = MCPK_ROLE_DENSE,
+    [MC_PART_CODES] = MCPK_ROLE_CODES,
+    [MC_PART_SCALE] = MCPK_ROLE_SCALE,
+    [MC_PART_ZERO] = MCPK_ROLE_ZERO,
+    [MC_PART_OFFSET] = MCPK_ROLE_OFFSET,
+    [MC_PART_SUB_SCALE] = MCPK_ROLE_SUB_SCALE,
+    [MC_PART_SUB_OFFSET] = MCPK_ROLE_SUB_OFFSET,
+    [MC_PART_SUPER_SCALE] = MCPK_ROLE_SUPER_SCALE,
+    [MC_PART_SUPER_OFFSET] = MCPK_ROLE_SUPER_OFFSET,
+};
+
+static uint16_t encoding_of(const mc_part_size *size)
+{
+    if (size->dtype != MC_DTYPE_NONE) return (uint16_t)size->dtype;
+    return integer_encoding(size->base3, size->bits);
 }
 
 mc_status mc_needs_of(const mc_weight_spec *spec, mc_needs *out, mc_err *err)
@@ -95,29 +103,15 @@ mc_status mc_needs_of(const mc_weight_spec *spec, mc_needs *out, mc_err *err)
     uint64_t count = 0;
     *out = (mc_needs){0};
     MC_TRY(check_shape(spec, &count, err));
-    if (spec->form == MC_FORM_DENSE) return need(out, MCPK_ROLE_DENSE, spec->dtype, count, err);
-    if (spec->form != MC_FORM_QUANTIZED)
-        return mc_fail(err, MC_E_UNSUPPORTED, "%s weights cannot be packed",
-                       mc_form_name(spec->form));
-    MC_TRY(check_quantized(spec, count, err));
+    MC_TRY(check_form(spec, count, err));
 
-    const mc_grid *g = &spec->grid;
-    const uint64_t groups = code_rows(spec) * mc_needs_groups(spec);
-    const uint64_t supers = code_rows(spec) * mc_needs_supers(spec);
-    const bool is_free = g->offset == MC_OFFSET_FREE;
-    const unsigned sub = MCPK_ENCODING_PACKED + g->sub_bits;
-    MC_TRY(need(out, MCPK_ROLE_CODES, mc_codes_encoding(g->levels),
-                code_rows(spec) * code_cols(spec), err));
-    if (!g->sub_bits) MC_TRY(need(out, MCPK_ROLE_SCALE, g->scale_dtype, groups, err));
-    if (g->offset == MC_OFFSET_ZERO)
-        MC_TRY(need(out, MCPK_ROLE_ZERO, MCPK_ENCODING_PACKED + g->levels->bits, groups, err));
-    if (!g->sub_bits && is_free) MC_TRY(need(out, MCPK_ROLE_OFFSET, g->scale_dtype, groups, err));
-    if (!g->sub_bits) return MC_OK;
-
-    MC_TRY(need(out, MCPK_ROLE_SUB_SCALE, sub, groups, err));
-    if (is_free) MC_TRY(need(out, MCPK_ROLE_SUB_OFFSET, sub, groups, err));
-    MC_TRY(need(out, MCPK_ROLE_SUPER_SCALE, g->scale_dtype, supers, err));
-    if (is_free) MC_TRY(need(out, MCPK_ROLE_SUPER_OFFSET, g->scale_dtype, supers, err));
+    mc_part_size size[MC_WEIGHT_PARTS];
+    out->parts = mc_weight_parts(spec, size);
+    for (unsigned i = 0; i < out->parts; i++)
+        out->part[i] = (mc_part_need){.role = role_of_part[size[i].part],
+                                      .encoding = encoding_of(&size[i]),
+                                      .count = size[i].count,
+                                      .bytes = size[i].bytes};
     return MC_OK;
 }
 
@@ -303,6 +297,8 @@ const char *mc_section_text(const mcpk_part *part, const char *weight, const cha
     case MCPK_SECTION_WEIGHT:
         if (weight)
             (void)snprintf(text, room, "weight \"%s\": %s", weight, mc_role_name(part->role));
+        else if (part->weight == MCPK_NO_WEIGHT)
+            (void)snprintf(text, room, "a part without a weight (%s)", mc_role_name(part->role));
         else
             (void)snprintf(text, room, "weight %u: %s", (unsigned)part->weight,
                            mc_role_name(part->role));

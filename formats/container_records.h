@@ -12,7 +12,7 @@ typedef struct {
     uint64_t bytes;
 } mc_part_need;
 
-enum { MC_MOST_NEEDS = 5 };
+enum { MC_MOST_NEEDS = MC_WEIGHT_PARTS };
 
 /* The parts of `spec` in file order, with the sizes its shape demands. MC_E_UNSUPPORTED for what a
  * container cannot say. The dims' product must be rows * cols. */
@@ -28,9 +28,6 @@ uint64_t mc_needs_supers(const mc_weight_spec *spec);
 
 /* The encoding that a weight's codes are written in. */
 uint16_t mc_codes_encoding(const mc_levels *levels);
-
-/* Bytes of `count` elements; false for an unknown encoding or an overflow. */
-bool mc_encoded_bytes(uint16_t encoding, uint64_t count, uint64_t *bytes);
 
 /* Where the pieces of the front stand. */
 typedef struct {
@@ -67,5 +64,8 @@ mc_status mc_weight_load(const unsigned char *from, mc_weight_spec *spec, mc_wei
 const char *mc_section_text(const mcpk_part *part, const char *weight, const char *side,
                             char *text, size_t room);
 const char *mc_role_name(uint8_t role);
+
+/* Does section i hold only what a writer may have written? For after its hash held. */
+mc_status mc_check_contents(const mc_container *c, size_t i, mc_err *err);
 
 #endif

@@ -9,16 +9,6 @@
 /* Codes and groups that cross from the packed form at one time. */
 enum { CHUNK = 1024, NUMBERS = 256 };
 
-const mc_weight_spec *mc_container_find(const mc_container *c, const char *name, size_t *index)
-{
-    for (size_t i = 0; i < c->weights; i++) {
-        if (strcmp(c->weight[i].name, name) != 0) continue;
-        if (index) *index = i;
-        return &c->weight[i];
-    }
-    return NULL;
-}
-
 /* The bytes of a part and its encoding; NULL when the weight has no such part. */
 static const unsigned char *find_part(const mc_container *c, size_t weight, uint8_t role,
                                       uint16_t *encoding)
@@ -73,11 +63,12 @@ static mc_status read_codes(const mc_container *c, size_t weight, uint64_t first
 {
     const mc_levels *levels = c->weight[weight].grid.levels;
     read_small(c, weight, MCPK_ROLE_CODES, first, n, code);
-    if (levels->count == 3 || levels->count == 1u << levels->bits) return MC_OK;
+    if (levels->base3 || levels->count == 1u << levels->bits) return MC_OK;
     for (size_t i = 0; i < n; i++)
         if (code[i] >= levels->count)
-            return mc_fail(err, MC_E_MISMATCH, "%s: weight \"%s\": code %u at %llu, %s has %u levels",
-                           c->path, c->weight[weight].name, (unsigned)code[i],
+            return mc_fail(err, MC_E_MISMATCH,
+                           "%s: weight \"%s\": code %u at %llu, %s has %u levels", c->path,
+                           c->weight[weight].name, (unsigned)code[i],
                            (unsigned long long)(first + i), levels->name, (unsigned)levels->count);
     return MC_OK;
 }
@@ -155,7 +146,8 @@ mc_status mc_container_qmat(const mc_container *c, size_t weight, size_t row, si
 {
     const mc_weight_spec *spec = &c->weight[weight];
     if (spec->form != MC_FORM_QUANTIZED)
-        return mc_fail(err, MC_E_INTERNAL, "%s: weight \"%s\" is not quantized", c->path, spec->name);
+        return mc_fail(err, MC_E_INTERNAL, "%s: weight \"%s\" is not quantized", c->path,
+                       spec->name);
     const mc_weight_shape shape = mc_weight_code_shape(spec);
     MC_TRY(check_range(c, weight, row, rows, shape.rows, err));
     mc_qmat q = {.grid = spec->grid, .rows = rows, .cols = shape.cols, .group = shape.group};
@@ -208,9 +200,8 @@ static mc_status dense_to_f32(const mc_container *c, size_t weight, uint64_t fir
 }
 
 mc_status mc_container_to_f32(const mc_container *c, size_t weight, uint64_t first, uint64_t count,
-                              float *out, mc_arena scratch, mc_err *err)
+                              float *out, mc_err *err)
 {
-    (void)scratch; /* these two forms need none */
     const mc_weight_spec *spec = &c->weight[weight];
     MC_TRY(check_range(c, weight, first, count, spec->rows * spec->cols, err));
     if (count == 0) return MC_OK;

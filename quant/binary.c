@@ -9,6 +9,7 @@
  * m is rounded to its stored dtype first; the scale is then the best one for the rounded m. */
 #include "quant/quant.h"
 #include "quant/radix.h"
+#include "quant/rows.h"
 
 #include <math.h>
 #include <string.h>
@@ -23,7 +24,7 @@ static const char *refuses(const mc_grid *grid)
 static size_t scratch_bytes(const mc_grid *grid, size_t rows, size_t cols, size_t group)
 {
     (void)rows, (void)cols;
-    return grid->offset == MC_OFFSET_FREE ? group * sizeof(uint32_t) + 64 : 0;
+    return grid->offset == MC_OFFSET_FREE ? key_bytes(group) : 0;
 }
 
 /* The middle between the centres of the best two clusters of w. */
@@ -65,53 +66,49 @@ static mc_params constant(float m)
                      : (mc_params){.scale = fabsf(m), .offset = 0.0f};
 }
 
-static mc_status fit_group(const mc_grid *grid, const float *w, size_t n, uint32_t *key,
-                           mc_params *out, mc_err *err)
+/* The best offset as it is stored; 0 where the grid has none. */
+static mc_status fit_offset(const one_group *group, float *stored, mc_err *err)
 {
-    *out = (mc_params){0};
-    if (grid->offset == MC_OFFSET_FREE) {
-        const float wanted = best_offset(w, n, key);
-        out->offset = mc_round_to(grid->scale_dtype, wanted);
-        if (!isfinite(out->offset))
-            return mc_fail(err, MC_E_UNSUPPORTED, "offset %g does not fit %s", (double)wanted,
-                           mc_dtype_about(grid->scale_dtype)->name);
-    }
+    *stored = 0.0f;
+    if (group->grid->offset != MC_OFFSET_FREE) return MC_OK;
+    const float wanted = best_offset(group->w, group->n, group->key);
+    return mc_grid_store_offset(group->grid, wanted, stored, err);
+}
 
-    const double scale = mean_distance(w, n, out->offset);
+static mc_status fit_group(const one_group *group, mc_params *out, mc_err *err)
+{
+    const mc_grid *grid = group->grid;
+    *out = (mc_params){0};
+    MC_TRY(fit_offset(group, &out->offset, err));
+
+    const double scale = mean_distance(group->w, group->n, out->offset);
     if (scale > 0.0) return mc_grid_store_scale(grid, (float)scale, &out->scale, err);
     if (grid->offset == MC_OFFSET_FREE) {
         *out = constant(out->offset);
         return MC_OK;
     }
-    return mc_grid_fit(grid, (mc_fit){.kind = MC_FIT_RANGE}, w, NULL, 1, n, out, NULL, NULL, err);
+    return mc_grid_fit(grid, (mc_fit){.kind = MC_FIT_RANGE}, group->w, NULL, 1, group->n, out, NULL,
+                       NULL, err);
 }
 
-static void encode_group(const mc_grid *grid, mc_params p, const float *w, size_t n, uint8_t *code)
+static mc_status choose(const one_group *group, mc_params *out, uint8_t *code, mc_err *err)
 {
-    mc_grid_encode(grid, p, w, n, code);
-    if (grid->offset == MC_OFFSET_FREE) return;
-    for (size_t i = 0; i < n; i++) /* as near to one as to the other; the sign of 0 is +1 */
-        if (w[i] == 0.0f) code[i] = 1;
+    MC_TRY(fit_group(group, out, err));
+    mc_grid_encode(group->grid, *out, group->w, group->n, code);
+    if (group->grid->offset == MC_OFFSET_FREE) return MC_OK;
+    for (size_t i = 0; i < group->n; i++) /* as near to one as to the other; the sign of 0 is +1 */
+        if (group->w[i] == 0.0f) code[i] = 1;
+    return MC_OK;
 }
 
 static mc_status run(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, mc_err *err)
 {
-    const size_t n = out->group, groups = mc_qmat_groups(out);
     uint32_t *key = NULL;
     if (out->grid.offset == MC_OFFSET_FREE) {
-        key = MC_NEW_RAW(&scratch, uint32_t, n);
+        key = MC_NEW_RAW(&scratch, uint32_t, out->group);
         if (!key) return mc_no_room(err, "sorting a group");
     }
-
-    for (size_t r = 0; r < out->rows; r++)
-        for (size_t g = 0; g < groups; g++) {
-            const float *w = mc_row(job->weights, r) + g * n;
-            mc_params *params = &out->params[r * groups + g];
-            if (fit_group(&out->grid, w, n, key, params, err) != MC_OK)
-                return mc_wrap(err, "row %zu, group %zu", job->first_row + r, g);
-            encode_group(&out->grid, *params, w, n, out->code + r * out->cols + g * n);
-        }
-    return MC_OK;
+    return choose_groups(job, out, key, choose, err);
 }
 
 const mc_quant_method mc_quant_binary = {
@@ -119,6 +116,8 @@ const mc_quant_method mc_quant_binary = {
     .summary = "-1, 1 times the best scale, around the best offset if the grid has one",
     .needs = "no data",
     .paper = "Rastegari et al. 2016 (XNOR-Net); with an offset exact two-means",
+    .usual_from = 1.0,
+    .usual_below = 1.5,
     .refuses = refuses,
     .scratch = scratch_bytes,
     .run = run,

@@ -73,7 +73,9 @@ static inline uint32_t bits_of_float(float x)
 
 /* a^p for a in [0, 2^40]; 0 below 2^-60. Plain arithmetic, so that compilers make vector code of
  * the loop around it and every machine gets the same bits; powf promises neither. log2 by the
- * series of atanh, 2^x by the polynomial of Cephes' exp2f. */
+ * series of atanh, 2^x by the polynomial of Cephes' exp2f. For |p| below 2 alone: the searching
+ * kernels of core take exponents up to 8, so their power keeps whole exponents apart, and the last
+ * bits differ. */
 static inline float power(float a, float p)
 {
     const uint32_t half = bits_of_float(a) - 0x3f3504f3u; /* of sqrt(1/2) */
@@ -291,6 +293,7 @@ const mc_quant_method mc_quant_hqq = {
                       false},
             [KAPPA] = {"kappa", "growth of beta from one step to the next", 1.0, 2.0, 1.01, false},
         },
+    .prefers_free_offset = true,
     .refuses = refuses,
     .scratch = scratch_bytes,
     .run = run,

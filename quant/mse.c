@@ -8,19 +8,9 @@
 #include "quant/quant.h"
 #include "quant/rows.h"
 
+#include <math.h>
+
 enum { NORM };
-
-static const char *refuses(const mc_grid *grid)
-{
-    (void)grid;
-    return NULL;
-}
-
-static size_t scratch_bytes(const mc_grid *grid, size_t rows, size_t cols, size_t group)
-{
-    (void)grid, (void)rows, (void)cols, (void)group;
-    return 0;
-}
 
 static mc_status run(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, mc_err *err)
 {
@@ -42,7 +32,9 @@ const mc_quant_method mc_quant_mse = {
                       .most = 8.0,
                       .usual = 2.0},
         },
-    .refuses = refuses,
-    .scratch = scratch_bytes,
+    .usual_from = 2.0,
+    .usual_below = HUGE_VAL,
+    .refuses = refuses_no_grid,
+    .scratch = needs_no_scratch,
     .run = run,
 };

@@ -48,9 +48,11 @@ static const mc_quant_method *find(span name)
     return NULL;
 }
 
-const mc_quant_method *mc_quant_find(const char *name)
+const mc_quant_method *mc_quant_usual(double bits)
 {
-    return find((span){name, strlen(name)});
+    for (size_t i = 0; i < METHOD_COUNT; i++)
+        if (bits >= methods[i]->usual_from && bits < methods[i]->usual_below) return methods[i];
+    return NULL;
 }
 
 /* ---- messages that help ---- */

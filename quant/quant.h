@@ -54,6 +54,10 @@ struct mc_quant_method {
     const char *paper; /* author, year, and what is taken from it */
     mc_quant_param params[MC_QUANT_PARAMS]; /* ends with a NULL key */
 
+    /* What a plan makes of it when nothing else is said. */
+    double usual_from, usual_below; /* bits of the weights that it is the usual method for */
+    bool prefers_free_offset;       /* to an integer zero, on a grid that can have either */
+
     /* Which grids the method can choose codes on: NULL, or the reason why not. */
     const char *(*refuses)(const mc_grid *grid);
 
@@ -71,7 +75,10 @@ MC_QUANT_METHODS(X)
 
 /* The i-th method of the list, or NULL past its end. */
 const mc_quant_method *mc_quant_at(size_t i);
-const mc_quant_method *mc_quant_find(const char *name);
+
+/* The method that weights of `bits` (1, 1.58, 2 … 8) get unless one is named: the first of the
+ * list that is usual for them. */
+const mc_quant_method *mc_quant_usual(double bits);
 
 /* "mse", "mse:norm=2.4": the method with its parameters, those not named as usual. MC_E_USAGE names
  * what is wrong and what is allowed. */

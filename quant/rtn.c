@@ -5,18 +5,6 @@
 #include "quant/quant.h"
 #include "quant/rows.h"
 
-static const char *refuses(const mc_grid *grid)
-{
-    (void)grid;
-    return NULL;
-}
-
-static size_t scratch_bytes(const mc_grid *grid, size_t rows, size_t cols, size_t group)
-{
-    (void)grid, (void)rows, (void)cols, (void)group;
-    return 0;
-}
-
 static mc_status run(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, mc_err *err)
 {
     (void)scratch;
@@ -28,7 +16,7 @@ const mc_quant_method mc_quant_rtn = {
     .summary = "round to nearest over the range of each group",
     .needs = "no data",
     .paper = "uniform quantization; no search",
-    .refuses = refuses,
-    .scratch = scratch_bytes,
+    .refuses = refuses_no_grid,
+    .scratch = needs_no_scratch,
     .run = run,
 };

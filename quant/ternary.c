@@ -10,6 +10,7 @@
  * to the stored values. Dtypes of 8 bits are so coarse that the grid's own search is tried too. */
 #include "quant/quant.h"
 #include "quant/radix.h"
+#include "quant/rows.h"
 
 #include <math.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static const char *refuses(const mc_grid *grid)
 static size_t scratch_bytes(const mc_grid *grid, size_t rows, size_t cols, size_t group)
 {
     (void)grid, (void)rows, (void)cols;
-    return group * sizeof(uint32_t) + 64; /* and what aligning takes */
+    return key_bytes(group);
 }
 
 /* The optimal scale before rounding; 0 when all weights are. */
@@ -46,59 +47,46 @@ static float best_scale(const float *w, size_t n, uint32_t *key)
     return (float)scale;
 }
 
-/* Sum of (w - v)^2 with the nearest codes. */
-static double squared_error(const mc_grid *grid, mc_params p, const float *w, size_t n)
+static double squared_error(const one_group *group, mc_params p)
 {
-    enum { CHUNK = 256 };
-    uint8_t code[CHUNK];
-    float value[CHUNK];
-    double sum = 0.0;
-    for (size_t i = 0; i < n; i += CHUNK) {
-        const size_t m = n - i < CHUNK ? n - i : CHUNK;
-        mc_grid_encode(grid, p, w + i, m, code);
-        mc_grid_decode(grid, p, code, m, value);
-        for (size_t j = 0; j < m; j++) {
-            const double off = (double)w[i + j] - (double)value[j];
-            sum += off * off;
-        }
-    }
-    return sum;
+    const mc_grid_group weights = {.w = group->w, .n = group->n};
+    return mc_grid_error(group->grid, p, weights, 2.0f);
 }
 
-static mc_status fit_group(const mc_grid *grid, const float *w, size_t n, uint32_t *key,
-                           mc_params *out, mc_err *err)
+static mc_status fit(const one_group *group, mc_fit_kind kind, mc_params *out, mc_err *err)
 {
-    const float wanted = best_scale(w, n, key);
-    if (wanted == 0.0f) /* any scale will do: the grid's choice for zeros */
-        return mc_grid_fit(grid, (mc_fit){.kind = MC_FIT_RANGE}, w, NULL, 1, n, out, NULL, NULL,
-                           err);
+    const mc_fit how = {.kind = kind, .norm = 2.0f};
+    return mc_grid_fit(group->grid, how, group->w, NULL, 1, group->n, out, NULL, NULL, err);
+}
+
+static mc_status fit_group(const one_group *group, mc_params *out, mc_err *err)
+{
+    const mc_grid *grid = group->grid;
+    const float wanted = best_scale(group->w, group->n, group->key);
+    if (wanted == 0.0f) return fit(group, MC_FIT_RANGE, out, err); /* any scale will do */
 
     *out = (mc_params){0};
     MC_TRY(mc_grid_store_scale(grid, wanted, &out->scale, err));
     if (mc_dtype_about(grid->scale_dtype)->bits > 8) return MC_OK;
 
     mc_params searched;
-    const mc_fit search = {.kind = MC_FIT_SEARCH, .norm = 2.0f};
-    MC_TRY(mc_grid_fit(grid, search, w, NULL, 1, n, &searched, NULL, NULL, err));
-    if (squared_error(grid, searched, w, n) < squared_error(grid, *out, w, n)) *out = searched;
+    MC_TRY(fit(group, MC_FIT_SEARCH, &searched, err));
+    if (squared_error(group, searched) < squared_error(group, *out)) *out = searched;
+    return MC_OK;
+}
+
+static mc_status choose(const one_group *group, mc_params *out, uint8_t *code, mc_err *err)
+{
+    MC_TRY(fit_group(group, out, err));
+    mc_grid_encode(group->grid, *out, group->w, group->n, code);
     return MC_OK;
 }
 
 static mc_status run(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, mc_err *err)
 {
-    const size_t n = out->group, groups = mc_qmat_groups(out);
-    uint32_t *key = MC_NEW_RAW(&scratch, uint32_t, n);
+    uint32_t *key = MC_NEW_RAW(&scratch, uint32_t, out->group);
     if (!key) return mc_no_room(err, "sorting a group");
-
-    for (size_t r = 0; r < out->rows; r++)
-        for (size_t g = 0; g < groups; g++) {
-            const float *w = mc_row(job->weights, r) + g * n;
-            mc_params *params = &out->params[r * groups + g];
-            if (fit_group(&out->grid, w, n, key, params, err) != MC_OK)
-                return mc_wrap(err, "row %zu, group %zu", job->first_row + r, g);
-            mc_grid_encode(&out->grid, *params, w, n, out->code + r * out->cols + g * n);
-        }
-    return MC_OK;
+    return choose_groups(job, out, key, choose, err);
 }
 
 const mc_quant_method mc_quant_ternary = {
@@ -106,6 +94,8 @@ const mc_quant_method mc_quant_ternary = {
     .summary = "-1, 0, 1 times the exactly best scale",
     .needs = "no data",
     .paper = "Li et al. 2016 (ternary weight networks), its optimum found exactly",
+    .usual_from = 1.5,
+    .usual_below = 2.0,
     .refuses = refuses,
     .scratch = scratch_bytes,
     .run = run,

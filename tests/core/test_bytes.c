@@ -23,18 +23,13 @@ Test(bytes, are_little_endian_at_any_alignment)
 
 Test(bytes, the_cursor_takes_what_is_left_and_no_more)
 {
-    const unsigned char raw[15] = {1, 0, 2, 0, 0, 0, 3};
+    const unsigned char raw[15] = {0};
     mc_cursor c = {raw, raw + sizeof raw};
-    uint16_t a = 0;
-    uint32_t b = 0;
-    uint64_t d = 0;
-    cr_expect(mc_take_u16le(&c, &a) && a == 1);
-    cr_expect(mc_take_u32le(&c, &b) && b == 2);
-    cr_expect(mc_take_u64le(&c, &d) && d == 3);
+    cr_expect_eq(mc_take(&c, 14), raw);
     cr_expect_eq(mc_left(&c), 1);
 
     const unsigned char *before = c.at;
-    cr_expect(!mc_take_u16le(&c, &a) && !mc_take_u32le(&c, &b) && !mc_take_u64le(&c, &d));
+    cr_expect_null(mc_take(&c, 2));
     cr_expect_null(mc_take(&c, SIZE_MAX));
     cr_expect_eq(c.at, before);
     cr_expect_eq(mc_take(&c, 1), before);

@@ -143,7 +143,6 @@ static void expect_codes(const mc_grid *grid, mc_params p, const float *w, size_
         cr_assert(code[i] == wanted || (grid->levels->value && same),
                   "%s, offset %d, scale %g: %.9g became %u, not %u", grid->levels->name,
                   grid->offset, (double)p.scale, (double)w[i], code[i], wanted);
-        cr_assert_eq(mc_grid_nearest(grid, p, w[i]), code[i]);
         const float single = mc_grid_value(grid, p, code[i]);
         cr_assert(memcmp(&value[i], &single, sizeof single) == 0, "%g", (double)w[i]);
     }
@@ -199,15 +198,22 @@ Test(grid, table_codes_are_the_nearest_values)
     }
 }
 
+static unsigned code_of(const mc_grid *grid, mc_params p, float w)
+{
+    uint8_t code;
+    mc_grid_encode(grid, p, &w, 1, &code);
+    return code;
+}
+
 Test(grid, a_tie_between_table_levels_goes_to_the_smaller_one)
 {
     const mc_grid grid = table_grid("e2m1", MC_OFFSET_NONE);
-    cr_expect_eq(mc_grid_nearest(&grid, (mc_params){.scale = 1.0f}, 5.0f), 13u);
-    cr_expect_eq(mc_grid_nearest(&grid, (mc_params){.scale = 1.0f}, -5.0f), 0u);
-    cr_expect_eq(mc_grid_nearest(&grid, (mc_params){.scale = -1.0f}, 5.0f), 0u);
+    cr_expect_eq(code_of(&grid, (mc_params){.scale = 1.0f}, 5.0f), 13u);
+    cr_expect_eq(code_of(&grid, (mc_params){.scale = 1.0f}, -5.0f), 0u);
+    cr_expect_eq(code_of(&grid, (mc_params){.scale = -1.0f}, 5.0f), 0u);
     const mc_grid ints = int_grid(4, MC_OFFSET_NONE);
-    cr_expect_eq(mc_grid_nearest(&ints, (mc_params){.scale = 1.0f, .zero = 8}, 2.5f), 10u);
-    cr_expect_eq(mc_grid_nearest(&ints, (mc_params){.scale = 1.0f, .zero = 8}, 3.5f), 12u);
+    cr_expect_eq(code_of(&ints, (mc_params){.scale = 1.0f, .zero = 8}, 2.5f), 10u);
+    cr_expect_eq(code_of(&ints, (mc_params){.scale = 1.0f, .zero = 8}, 3.5f), 12u);
 }
 
 /* Rows of several groups are groups one by one. */
@@ -231,7 +237,7 @@ Test(grid, rows_are_groups_side_by_side)
                 if (grids[k].offset == MC_OFFSET_FREE) p[g].offset = 0.01f * (float)g;
                 mc_grid_encode(&grids[k], p[g], w + g * n, n, code[0] + g * n);
                 mc_grid_decode(&grids[k], p[g], code[0] + g * n, n, value[0] + g * n);
-                clipped += mc_grid_clipped(&grids[k], p[g], w + g * n, n);
+                clipped += mc_grid_clipped_row(&grids[k], &p[g], w + g * n, 1, n);
             }
             mc_grid_encode_row(&grids[k], p, w, GROUPS, n, code[1]);
             mc_grid_decode_row(&grids[k], p, code[1], GROUPS, n, value[1]);
@@ -242,37 +248,27 @@ Test(grid, rows_are_groups_side_by_side)
     }
 }
 
+static size_t clipped_of(const mc_grid *grid, mc_params p, const float *w, size_t n)
+{
+    return mc_grid_clipped_row(grid, &p, w, 1, n);
+}
+
 Test(grid, clipped_weights_lie_more_than_half_a_step_outside)
 {
     mc_grid grid = int_grid(4, MC_OFFSET_NONE); /* -8 .. 7 */
     const mc_params p = {.scale = 1.0f, .zero = 8};
     const float w[] = {-8.6f, -8.5f, -8.4f, 7.5f, 7.6f, 0.0f, 100.0f};
-    cr_expect_eq(mc_grid_clipped(&grid, p, w, 7), 3u);
+    cr_expect_eq(clipped_of(&grid, p, w, 7), 3u);
     grid.restricted = true; /* -7 .. 7 */
-    cr_expect_eq(mc_grid_clipped(&grid, p, w, 7), 5u);
-    cr_expect_eq(mc_grid_clipped(&grid, (mc_params){.scale = -1.0f, .zero = 8}, w, 7), 5u);
+    cr_expect_eq(clipped_of(&grid, p, w, 7), 5u);
+    cr_expect_eq(clipped_of(&grid, (mc_params){.scale = -1.0f, .zero = 8}, w, 7), 5u);
 
     grid = table_grid("e2m1", MC_OFFSET_NONE); /* -6 .. 6, steps of 2 at the ends */
     const float t[] = {-7.1f, -7.0f, 7.0f, 7.1f};
-    cr_expect_eq(mc_grid_clipped(&grid, (mc_params){.scale = 1.0f}, t, 4), 2u);
+    cr_expect_eq(clipped_of(&grid, (mc_params){.scale = 1.0f}, t, 4), 2u);
     grid = int_grid(2, MC_OFFSET_FREE); /* 10 .. 13 */
     const float f[] = {9.4f, 9.5f, 13.5f, 13.6f};
-    cr_expect_eq(mc_grid_clipped(&grid, (mc_params){.scale = 1.0f, .offset = 10.0f}, f, 4), 2u);
-}
-
-Test(grid, side_bits_are_counted_by_hand)
-{
-    mc_grid grid = int_grid(4, MC_OFFSET_NONE);
-    cr_expect_eq(mc_grid_side_bits(&grid, 10), 160u);
-    grid.offset = MC_OFFSET_ZERO;
-    cr_expect_eq(mc_grid_side_bits(&grid, 10), 200u);
-    grid.offset = MC_OFFSET_FREE;
-    cr_expect_eq(mc_grid_side_bits(&grid, 10), 320u);
-    grid.sub_bits = 6;
-    grid.super = 8;
-    cr_expect_eq(mc_grid_side_bits(&grid, 10), 10u * 12 + 2 * 32);
-    grid.offset = MC_OFFSET_ZERO;
-    cr_expect_eq(mc_grid_side_bits(&grid, 10), 10u * 6 + 2 * 16 + 40);
+    cr_expect_eq(clipped_of(&grid, (mc_params){.scale = 1.0f, .offset = 10.0f}, f, 4), 2u);
 }
 
 /* ---- storing ---- */
@@ -315,12 +311,24 @@ Test(grid, scales_are_rounded_but_never_to_zero)
 
 Test(grid, scales_that_do_not_fit_are_named)
 {
-    expect_not_stored(MC_F16, 1.2e6f, "a scale of 1.2e+06 does not fit F16 (at most 65504)");
-    expect_not_stored(MC_F16, -70000.0f, "a scale of -70000 does not fit F16 (at most 65504)");
-    expect_not_stored(MC_F8_E4M3, 465.0f, "a scale of 465 does not fit F8_E4M3 (at most 448)");
-    expect_not_stored(MC_F8_E8M0, -1.0f, "a scale of -1 does not fit F8_E8M0 (no sign)");
+    expect_not_stored(
+        MC_F16, 1.2e6f,
+        "a scale of 1.2e+06 does not fit F16 (at most 65504); --scale-dtype f32 or bf16 holds it");
+    expect_not_stored(
+        MC_F16, -70000.0f,
+        "a scale of -70000 does not fit F16 (at most 65504); --scale-dtype f32 or bf16 holds it");
+    expect_not_stored(
+        MC_F8_E4M3, 465.0f,
+        "a scale of 465 does not fit F8_E4M3 (at most 448); --scale-dtype f32 or bf16 holds it");
+    expect_not_stored(
+        MC_F8_E8M0, -1.0f,
+        "a scale of -1 does not fit F8_E8M0 (no sign); --scale-dtype f32 or bf16 holds it");
     expect_not_stored(MC_F8_E8M0, 3e38f,
-                      "a scale of 3e+38 does not fit F8_E8M0 (at most 1.701412e+38)");
+                      "a scale of 3e+38 does not fit F8_E8M0 (at most 1.701412e+38); --scale-dtype "
+                      "f32 or bf16 holds it");
+    expect_not_stored(MC_BF16, 0x1.ffp127f,
+                      "a scale of 3.39618e+38 does not fit BF16 (at most 3.389531e+38)"
+                      "; --scale-dtype f32 holds it");
     expect_not_stored(MC_F32, INFINITY, "a scale of inf does not fit F32 (at most 3.402823e+38)");
     expect_not_stored(MC_F16, NAN, "a scale of nan does not fit F16 (at most 65504)");
 }

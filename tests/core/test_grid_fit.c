@@ -217,22 +217,24 @@ static void expect_refused(const mc_grid *grid, const float *w, size_t n, const 
     }
 }
 
+#define HOLDS "; --scale-dtype f32 or bf16 holds it"
+
 Test(grid_fit, scales_and_offsets_that_do_not_fit_are_named)
 {
     mc_grid grid = grid_of(mc_levels_int(4), MC_OFFSET_NONE);
     const float large[] = {9e6f, 1.0f};
-    expect_refused(&grid, large, 2, "a scale of 1.2e+06 does not fit F16 (at most 65504)");
+    expect_refused(&grid, large, 2, "a scale of 1.2e+06 does not fit F16 (at most 65504)" HOLDS);
     grid.offset = MC_OFFSET_FREE;
     const float shifted[] = {-1e6f, -1e6f + 1.0f};
-    expect_refused(&grid, shifted, 2, "an offset of -1e+06 does not fit F16 (at most 65504)");
+    expect_refused(&grid, shifted, 2, "an offset of -1e+06 does not fit F16 (at most 65504)" HOLDS);
     grid.scale_dtype = MC_F8_E4M3;
     const float beyond[] = {-500.0f, 1.0f};
-    expect_refused(&grid, beyond, 2, "an offset of -500 does not fit F8_E4M3 (at most 448)");
+    expect_refused(&grid, beyond, 2, "an offset of -500 does not fit F8_E4M3 (at most 448)" HOLDS);
     grid = grid_of(mc_levels_int(4), MC_OFFSET_NONE);
     grid.sub_bits = 4;
     grid.super = 1;
     const float huge[] = {1.5e8f};
-    expect_refused(&grid, huge, 1, "a scale of 1.33333e+06 does not fit F16 (at most 65504)");
+    expect_refused(&grid, huge, 1, "a scale of 1.33333e+06 does not fit F16 (at most 65504)" HOLDS);
 }
 
 Test(grid_fit, weights_at_the_end_of_floats_are_refused)

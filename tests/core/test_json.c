@@ -203,6 +203,10 @@ Test(json, gives_values_by_key_and_index)
     cr_expect_str_eq(mc_json_as_text(mc_json_at(list, 1), ""), "t\xc3\xa4");
     cr_expect_eq(mc_json_as_num(mc_json_at(list, 2), 0), -1.5);
     cr_expect_null(mc_json_at(list, 3));
+    size_t seen = 0;
+    for (const mc_json *e = mc_json_first(list); e; e = mc_json_next(e))
+        cr_expect_eq(e, mc_json_at(list, seen++));
+    cr_expect_eq(seen, 3u);
     cr_expect_str_eq(mc_json_key(mc_json_at(json, 2)), "o");
     mc_json_free(json);
 }
@@ -215,6 +219,8 @@ Test(json, missing_and_other_kinds_give_the_alternative)
     cr_expect_null(mc_json_get(mc_json_get(json, "a"), "b"));
     cr_expect_null(mc_json_get(NULL, "a"));
     cr_expect_null(mc_json_at(NULL, 0));
+    cr_expect_null(mc_json_first(NULL));
+    cr_expect_null(mc_json_next(NULL));
     cr_expect_null(mc_json_key(NULL));
     cr_expect_eq(mc_json_count(NULL), 0);
     cr_expect(!mc_json_is_object(NULL));

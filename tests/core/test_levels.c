@@ -2,6 +2,7 @@
 #include "core/levels.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 static void expect_table(const char *name, unsigned bits, size_t count, const double *wanted)
 {
@@ -77,6 +78,7 @@ Test(levels, the_list_is_found_by_name_and_rises)
         cr_expect_eq(mc_levels_find(levels->name), levels);
         cr_expect_eq(mc_levels_by_id(levels->id), levels);
         cr_expect_not_null(levels->summary);
+        cr_expect_eq(levels->base3, strcmp(levels->name, "ternary") == 0);
         for (unsigned u = 1; levels->value && u < levels->count; u++)
             cr_expect_gt(levels->value[u], levels->value[u - 1], "%s %u", levels->name, u);
     }

@@ -62,7 +62,7 @@ Test(qmat, values_are_read_at_their_group)
     const float wanted[] = {-4.0f, 3.5f, 0.0f, -2.0f, 7.0f, 6.0f, -1.25f, -1.0f};
     for (size_t row = 0; row < 2; row++) {
         float out[4];
-        mc_qmat_row_to_f32(&q, row, out);
+        mc_grid_decode_row(&q.grid, params + 2 * row, code + 4 * row, 2, 2, out);
         for (size_t col = 0; col < 4; col++) {
             cr_expect_eq(out[col], wanted[4 * row + col]);
             cr_expect_eq(mc_qmat_value(&q, row, col), wanted[4 * row + col]);

@@ -131,7 +131,8 @@ Test(text, the_largest_double_fits)
     free(got);
 }
 
-/* Where a locale with a comma is installed this test sees one; elsewhere it is the C locale again. */
+/* Where a locale with a comma is installed this test sees one; elsewhere it is the C locale
+ * again. */
 Test(text, a_point_stays_a_point_in_a_locale_with_commas)
 {
     static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "it_IT.UTF-8"};

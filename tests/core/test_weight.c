@@ -57,6 +57,59 @@ Test(weight, two_level_scales_are_counted_by_level)
     cr_expect_eq(bytes_of(grid, 2, 320, 32), 320u + 15 + 2 * 2 * 2 + 10);
 }
 
+static void expect_parts(mc_grid grid, const mc_part_size *wanted, unsigned parts)
+{
+    mc_part_size found[MC_WEIGHT_PARTS];
+    const mc_weight_spec spec = quantized(grid, 3, 70, 10);
+    cr_assert_eq(mc_weight_parts(&spec, found), parts);
+    for (unsigned i = 0; i < parts; i++) {
+        const mc_part_size *a = &found[i], *b = &wanted[i];
+        cr_expect_eq(a->part, b->part, "%u", i);
+        cr_expect(a->dtype == b->dtype && a->bits == b->bits && a->base3 == b->base3, "%u", i);
+        cr_expect(a->count == b->count && a->bytes == b->bytes, "%u: %llu in %llu bytes", i,
+                  (unsigned long long)a->count, (unsigned long long)a->bytes);
+    }
+}
+
+/* 3 rows of 7 groups of 10. */
+Test(weight, parts_stand_in_their_order)
+{
+    mc_grid grid = {.levels = mc_levels_int(3), .offset = MC_OFFSET_ZERO, .scale_dtype = MC_F16};
+    const mc_part_size with_zero[] = {{MC_PART_CODES, 0, 3, false, 210, 79},
+                                      {MC_PART_SCALE, MC_F16, 0, false, 21, 42},
+                                      {MC_PART_ZERO, 0, 3, false, 21, 8}};
+    expect_parts(grid, with_zero, 3);
+
+    grid = (mc_grid){.levels = mc_levels_find("ternary"), .scale_dtype = MC_F8_E4M3};
+    const mc_part_size ternary[] = {{MC_PART_CODES, 0, 2, true, 210, 42},
+                                    {MC_PART_SCALE, MC_F8_E4M3, 0, false, 21, 21}};
+    expect_parts(grid, ternary, 2);
+
+    grid = (mc_grid){.levels = mc_levels_int(4), .offset = MC_OFFSET_FREE, .scale_dtype = MC_F32};
+    const mc_part_size with_offset[] = {{MC_PART_CODES, 0, 4, false, 210, 105},
+                                        {MC_PART_SCALE, MC_F32, 0, false, 21, 84},
+                                        {MC_PART_OFFSET, MC_F32, 0, false, 21, 84}};
+    expect_parts(grid, with_offset, 3);
+
+    grid.sub_bits = 6;
+    grid.super = 4;
+    const mc_part_size two_level[] = {{MC_PART_CODES, 0, 4, false, 210, 105},
+                                      {MC_PART_SUB_SCALE, 0, 6, false, 21, 16},
+                                      {MC_PART_SUB_OFFSET, 0, 6, false, 21, 16},
+                                      {MC_PART_SUPER_SCALE, MC_F32, 0, false, 6, 24},
+                                      {MC_PART_SUPER_OFFSET, MC_F32, 0, false, 6, 24}};
+    expect_parts(grid, two_level, 5);
+}
+
+Test(weight, sizes_up_to_the_largest_do_not_wrap)
+{
+    const uint64_t side = UINT64_C(1) << 30;
+    mc_weight_spec spec = {.form = MC_FORM_DENSE, .dtype = MC_F64, .rows = side, .cols = side};
+    cr_expect_eq(mc_weight_bytes(&spec), UINT64_C(1) << 63);
+    spec = quantized((mc_grid){.levels = mc_levels_int(8), .scale_dtype = MC_F32}, side, side, 1);
+    cr_expect_eq(mc_weight_bytes(&spec), UINT64_C(5) << 60);
+}
+
 Test(weight, dense_ones_keep_the_size_of_their_source)
 {
     mc_weight_spec spec = {.form = MC_FORM_DENSE, .dtype = MC_BF16, .rows = 3, .cols = 5};

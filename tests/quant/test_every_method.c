@@ -161,7 +161,7 @@ static void check_idempotent(quant_case c, const char *text)
     uint8_t code[COLS];
     for (size_t row = 0; row < ROWS; row++) {
         const mc_params *p = r.q.params + row * mc_qmat_groups(&r.q);
-        mc_qmat_row_to_f32(&r.q, row, v);
+        mc_grid_decode_row(&c.grid, p, r.q.code + row * COLS, COLS / c.group, c.group, v);
         mc_grid_encode_row(&c.grid, p, v, COLS / c.group, c.group, code);
         mc_grid_decode_row(&c.grid, p, code, COLS / c.group, c.group, again);
         for (size_t i = 0; i < COLS; i++) {
@@ -191,7 +191,7 @@ static double own_norm(const mc_quant_method *method)
 /* Rounding a scale to f16 may cost what it moves the values, and no more. */
 static void check_baseline(quant_case c, const char *text)
 {
-    const double norm = own_norm(mc_quant_find(c.setup));
+    const double norm = own_norm(setup_of(c.setup).method);
     for (size_t row = 0; row < ROWS; row++) {
         quant_case own = c;
         own.w = c.w + row * COLS;

@@ -65,7 +65,8 @@ static double exhaustive_error(const mc_grid *grid, const float *x, size_t n)
             params.zero = (uint8_t)fmin(top, fmax(0.0, rint(-low * p / 100.0 / (double)scale)));
         double sum = 0.0;
         for (size_t i = 0; i < n; i++) {
-            const unsigned code = mc_grid_nearest(grid, params, x[i]);
+            uint8_t code;
+            mc_grid_encode(grid, params, &x[i], 1, &code);
             const double off = (double)mc_grid_value(grid, params, code) - (double)x[i];
             sum += off * off;
         }

@@ -20,13 +20,24 @@ static const char *message_of(const char *text, mc_status *status)
 Test(setup, finds_each_method_by_its_name)
 {
     size_t n = 0;
-    for (; mc_quant_at(n); n++) {
-        cr_expect_eq(mc_quant_find(mc_quant_at(n)->name), mc_quant_at(n));
-        cr_expect_eq(setup_of(mc_quant_at(n)->name).method, mc_quant_at(n));
-    }
+    for (; mc_quant_at(n); n++) cr_expect_eq(setup_of(mc_quant_at(n)->name).method, mc_quant_at(n));
     cr_expect_geq(n, 5u);
-    cr_expect_null(mc_quant_find("rt"));
-    cr_expect_null(mc_quant_find(""));
+}
+
+Test(setup, every_number_of_bits_has_one_usual_method)
+{
+    static const double bits[] = {1, 1.58, 2, 3, 4, 5, 6, 7, 8};
+    for (size_t b = 0; b < sizeof bits / sizeof bits[0]; b++) {
+        const mc_quant_method *usual = mc_quant_usual(bits[b]);
+        const char *name = b == 0 ? "binary" : b == 1 ? "ternary" : "mse";
+        cr_assert_not_null(usual, "%g", bits[b]);
+        cr_expect_str_eq(usual->name, name, "%g", bits[b]);
+        for (size_t i = 0; mc_quant_at(i); i++) {
+            const mc_quant_method *m = mc_quant_at(i);
+            cr_expect(m == usual || bits[b] < m->usual_from || bits[b] >= m->usual_below, "%g: %s",
+                      bits[b], m->name);
+        }
+    }
 }
 
 Test(setup, describes_each_method_and_parameter)

@@ -37,7 +37,7 @@ void expect_half_steps(const mc_grid *grid, const float *w, size_t n, size_t gro
     for (size_t i = 0; i < n; i++) {
         const mc_params p = f->p[i / group];
         const unsigned code = f->code[i];
-        if (mc_grid_clipped(grid, p, &w[i], 1)) continue;
+        if (mc_grid_clipped_row(grid, &p, &w[i], 1, 1)) continue;
         double gap = 0.0;
         if (code > mc_grid_first(grid))
             gap = fabs((double)f->value[i] - (double)mc_grid_value(grid, p, code - 1));

@@ -30,7 +30,7 @@ static void fill_tensor(measured_pair *p, size_t w, bool noisy, unsigned char *a
     }
     float *v = malloc((size_t)t->count * sizeof *v + 1);
     cr_assert_not_null(v);
-    cr_assert_eq(mc_container_to_f32(&p->container, w, 0, t->count, v, p->memory.arena, &p->err),
+    cr_assert_eq(mc_container_to_f32(&p->container, w, 0, t->count, v, &p->err),
                  MC_OK, "%s", p->err.text);
     for (size_t i = 0; noisy && i < t->count; i++) v[i] += noise(i);
     t->bytes = t->count * mc_dtype_about(t->dtype)->bits / 8;
@@ -93,8 +93,8 @@ mc_status measured_pair_run(measured_pair *p, unsigned threads, mc_report *out)
     mc_pool *pool = NULL;
     cr_assert_eq(mc_pool_open(&pool, threads, mc_verify_scratch_bytes(), &p->err), MC_OK, "%s",
                  p->err.text);
-    const mc_status status =
-        mc_verify_weights(&p->model, &p->container, pool, &p->memory.arena, out, &p->err);
+    const mc_verify_input input = {&p->model, &p->container, pool, p->meter};
+    const mc_status status = mc_verify_weights(&input, &p->memory.arena, out, &p->err);
     mc_pool_close(pool);
     return status;
 }

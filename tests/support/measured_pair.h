@@ -1,5 +1,6 @@
-/* A container of made-up weights and the reference it is measured against: dense weights as the container has them, quantized ones as it decodes
- * them, plus noise when asked. Failures of the fixture itself are failed assertions. */
+/* A container of made-up weights and the reference it is measured against: dense weights as the
+ * container has them, quantized ones as it decodes them, plus noise when asked. Failures of the
+ * fixture itself are failed assertions. */
 #ifndef MC_TESTS_SUPPORT_MEASURED_PAIR_H
 #define MC_TESTS_SUPPORT_MEASURED_PAIR_H
 
@@ -11,6 +12,7 @@ typedef struct {
     mc_model model;         /* "ref", in one file "ref.safetensors" of nothing but tensors */
     mc_source source;
     mc_region memory;
+    mc_meter meter; /* none unless a test sets one */
     mc_err err;
 } measured_pair;
 
@@ -22,7 +24,8 @@ mc_status measured_pair_run(measured_pair *p, unsigned threads, mc_report *out);
 /* The reference's tensor of that weight; a test may change what it says. */
 mc_tensor *measured_pair_reference(measured_pair *p, size_t weight);
 
-/* A copy of the reference's file to write to, at the bytes of `t`; and puts it in place of the file. */
+/* A copy of the reference's file to write to, at the bytes of `t`; and puts it in place of the
+ * file. */
 unsigned char *measured_pair_edit(measured_pair *p, const mc_tensor *t);
 void measured_pair_use(measured_pair *p, const mc_tensor *t, unsigned char *edited);
 

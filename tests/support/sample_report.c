@@ -1,4 +1,5 @@
-/* Builds a report by hand. Figures are drawn from a counter-based generator, so they are always the same. */
+/* Builds a report by hand. Figures are drawn from a counter-based generator, so they are always the
+ * same. */
 #include "tests/support/sample_report.h"
 
 #include "core/rng.h"

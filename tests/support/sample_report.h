@@ -1,5 +1,6 @@
-/* A report as a small Llama would give it, made up without a model: embedding and head at 8 bits, the linear layers at 4 bits
- * in groups of 32, norms carried. The same arguments give the same report. */
+/* A report as a small Llama would give it, made up without a model: embedding and head at 8 bits,
+ * the linear layers at 4 bits in groups of 32, norms carried. The same arguments give the same
+ * report. */
 #ifndef MC_TESTS_SUPPORT_SAMPLE_REPORT_H
 #define MC_TESTS_SUPPORT_SAMPLE_REPORT_H
 
@@ -10,7 +11,8 @@ typedef struct {
     mc_region memory;
 } sample_report;
 
-/* 9 tensors a layer and 3 more; 0 layers: only embedding, head and last norm. `gates`: three of them, the last one fails. */
+/* 9 tensors a layer and 3 more; 0 layers: only embedding, head and last norm. `gates`: three of
+ * them, the last one fails. */
 void sample_report_open(sample_report *out, size_t layers, bool gates);
 void sample_report_close(sample_report *sample);
 

@@ -8,3 +8,5 @@ mcompress quantize --w1a8 --group channel --dry-run m.safetensors out.bin | grep
 mcompress quantize --w4a8 --levels nf4 --group tensor --dry-run m.safetensors out.bin | grep '^  w '
 mcompress quantize --w4a8 --scale-dtype k6x8 --group 8 --dry-run m.safetensors out.bin | grep '^  w '
 mcompress quantize --w4a8 --sym-grid restricted --scale-dtype bf16 --dry-run m.safetensors out.bin | grep '^  w '
+mcompress quantize --w1a8 --asym --dry-run m.safetensors out.bin | grep '^  w '
+mcompress quantize --w1.58a8 --asym --dry-run m.safetensors out.bin | grep '^  w '
