@@ -1,6 +1,7 @@
 /* quantize IN OUT: a model in, a packed container out. */
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/pipeline_budget.h"
 #include "cli/pipeline_outputs.h"
 #include "cli/pipeline_quantize.h"
 #include "core/scheme.h"
@@ -38,14 +39,8 @@ static mc_status check_outputs(session *s, mc_err *err)
 static mc_status check_budgets(const session *s, mc_err *err)
 {
     const mc_options *o = s->options;
-    char need[MC_SIZE_TEXT], limit[MC_SIZE_TEXT];
-    if (o->memory_limit && s->plan.memory_bytes > o->memory_limit) {
-        mc_size_text(s->plan.memory_bytes, need);
-        mc_size_text(o->memory_limit, limit);
-        return mc_fail(err, MC_E_BUDGET,
-                       "%s: needs up to %s of memory with %u threads, --memory-limit is %s",
-                       o->arg[0], need, mc_pool_threads(s->pool), limit);
-    }
+    MC_TRY(
+        mc_check_memory_limit(o, o->arg[0], s->plan.memory_bytes, mc_pool_threads(s->pool), err));
     if (o->max_flash && s->plan.layout.file_bytes > o->max_flash && !o->compress)
         return mc_fail(err, MC_E_BUDGET,
                        "%s: the container would take %llu bytes, --max-flash is %llu", o->arg[1],

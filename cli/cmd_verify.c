@@ -1,6 +1,7 @@
 /* verify CONTAINER [--reference IN]: is it whole, and what did it cost? */
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/pipeline_budget.h"
 #include "cli/pipeline_hash.h"
 #include "cli/pipeline_outputs.h"
 #include "cli/pipeline_verify.h"
@@ -65,7 +66,8 @@ static mc_status check_alone(session *s, mc_err *err)
 
 /* ---- against the model it came from ---- */
 
-/* Does the manifest name the reference's files? Another file may hold the same weights, so it is only said. */
+/* Does the manifest name the reference's files? Another file may hold the same weights, so it is
+ * only said. */
 static void compare_hashes(const session *s, const uint8_t (*digest)[MC_SHA256_BYTES])
 {
     mc_json *manifest;
@@ -125,6 +127,9 @@ static mc_status check(session *s, mc_err *err)
     MC_TRY(mc_container_open(o->arg[0], o->no_follow ? MC_NO_FOLLOW : 0, &s->container, err));
     MC_TRY(mc_refuse_unmeasured(&s->container.numerics, o, err));
     MC_TRY(mc_pool_open(&s->pool, o->threads, mc_verify_scratch_bytes(), err));
+    const unsigned threads = mc_pool_threads(s->pool);
+    const uint64_t need = mc_verify_memory(&s->container, threads);
+    MC_TRY(mc_check_memory_limit(o, o->arg[0], need, threads, err));
     return o->reference ? check_against(s, err) : check_alone(s, err);
 }
 

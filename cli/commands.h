@@ -1,4 +1,5 @@
-/* The commands. To add one, write cli/cmd_<name>.c that defines mc_cmd_<name>, and add X(<name>) here. */
+/* The commands. To add one, write cli/cmd_<name>.c that defines mc_cmd_<name>, and add X(<name>)
+ * here. */
 #ifndef MC_CLI_COMMANDS_H
 #define MC_CLI_COMMANDS_H
 

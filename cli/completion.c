@@ -1,4 +1,5 @@
-/* One script a shell. Each holds the tables as plain words, so completing never runs the program. */
+/* One script a shell. Each holds the tables as plain words, so completing never runs the
+ * program. */
 #include "cli/completion.h"
 
 #include "cli/commands.h"

@@ -1,5 +1,5 @@
-/* The escapes of GNU make: '$' is doubled; a blank, '#' and ':' take a backslash, and backslashes right
- * before these, or at the end of a name, are doubled. All other backslashes are letters. */
+/* The escapes of GNU make: '$' is doubled; a blank, '#' and ':' take a backslash, and backslashes
+ * right before these, or at the end of a name, are doubled. All other backslashes are letters. */
 #include "cli/depfile.h"
 
 #include "core/arena.h"
@@ -42,12 +42,14 @@ mc_status mc_depfile_write(const char *path, const char *target, const char *con
     mc_text text;
     mc_text_open(&text);
     mc_status status = mc_depfile_text(&text, target, dep, deps, err);
-    if (status == MC_OK) {
+    if (status != MC_OK) {
+        status = mc_wrap(err, "%s", path);
+    } else {
         const size_t bytes = text.length;
         char *all = mc_text_take(&text);
-        status = all ? mc_write_file(path, all, bytes, false, err) : mc_no_room(err, "the depfile");
+        status = all ? mc_write_file(path, all, bytes, 0, err) : mc_no_room(err, "the depfile");
         free(all);
     }
     mc_text_close(&text);
-    return status == MC_OK ? MC_OK : mc_wrap(err, "%s", path);
+    return status;
 }

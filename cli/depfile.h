@@ -6,13 +6,13 @@
 
 #include <stddef.h>
 
-/* "target: dep dep", names exactly as given and escaped as GNU make expects. MC_E_UNSUPPORTED for a name with a line
- * break, which no depfile can hold. */
+/* "target: dep dep", names exactly as given and escaped as GNU make expects. MC_E_UNSUPPORTED for a
+ * name with a line break, which no depfile can hold. */
 mc_status mc_depfile_text(mc_text *text, const char *target, const char *const *dep, size_t deps,
                           mc_err *err);
 
 /* Writes it to `path`, atomically. */
-mc_status mc_depfile_write(const char *path, const char *target, const char *const *dep, size_t deps,
-                           mc_err *err);
+mc_status mc_depfile_write(const char *path, const char *target, const char *const *dep,
+                           size_t deps, mc_err *err);
 
 #endif

@@ -1,9 +1,10 @@
-/* Values side by side. Tensors are paired by name, cut into pieces by shape, and the pieces stream through the pool;
- * their sums (verify/metrics.h) are merged in order, so the figures do not depend on the threads. */
+/* Values side by side. Tensors are paired by name, cut into pieces by shape, and the pieces stream
+ * through the pool; their sums (verify/metrics.h) are merged in order, so the figures do not depend
+ * on the threads. */
 #include "cli/diff.h"
 
-#include "core/ckd.h"
 #include "verify/metrics.h"
+#include "verify/pieces.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +15,10 @@ enum {
 };
 
 typedef struct {
-    const mc_subject *a, *b;
+    const mc_diff_input *in;
     mc_diff *diff;
-    uint64_t *first_piece; /* entries + 1 */
-    mc_sums running;       /* of the tensor whose pieces are being merged */
+    mc_pieces pieces;
+    mc_sums running; /* of the tensor whose pieces are being merged */
     bool same_bytes;
 } job;
 
@@ -83,47 +84,31 @@ static mc_status pair(const mc_subject *a, const mc_subject *b, mc_arena *mem, m
 
 /* ---- measuring ---- */
 
-/* The entry that piece i belongs to: the last one that starts at or before it and is not empty. */
-static size_t entry_of(const job *j, uint64_t i)
-{
-    size_t low = 0, high = j->diff->entries;
-    while (high - low > 1) {
-        const size_t middle = low + (high - low) / 2;
-        if (j->first_piece[middle] <= i)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static bool same_bytes(const mc_subject_tensor *a, const mc_subject_tensor *b, uint64_t first,
                        uint64_t count)
 {
     if (!a->raw || !b->raw || a->dtype != b->dtype) return false;
-    const uint64_t bits = mc_dtype_about(a->dtype)->bits;
-    const size_t from = (size_t)(first / 8 * bits); /* pieces begin at multiples of 8 */
-    const size_t n = (size_t)(count / 8 * bits + (count % 8 * bits + 7) / 8);
-    return memcmp(a->raw + from, b->raw + from, n) == 0;
+    const size_t from = mc_bytes_before(a->dtype, first);
+    return memcmp(a->raw + from, b->raw + from, mc_bytes_before(a->dtype, count)) == 0;
 }
 
 static mc_status measure(const job *j, const mc_diff_entry *e, uint64_t first, uint64_t count,
                          found *out, mc_arena scratch, mc_err *err)
 {
-    const mc_subject_tensor a = mc_subject_at(j->a, e->a), b = mc_subject_at(j->b, e->b);
-    out->same_bytes = (!a.raw && !b.raw) || same_bytes(&a, &b, first, count);
+    const mc_subject_tensor a = mc_subject_at(j->in->a, e->a), b = mc_subject_at(j->in->b, e->b);
+    const bool packed = a.form == MC_FORM_QUANTIZED && b.form == MC_FORM_QUANTIZED;
+    out->same_bytes = packed || same_bytes(&a, &b, first, count);
     if (!a.numbers || !b.numbers) return MC_OK;
 
-    /* Of two quantized weights the values stand for the bytes. */
     float *w = MC_NEW_RAW(&scratch, float, CHUNK);
     float *v = MC_NEW_RAW(&scratch, float, CHUNK);
     if (!w || !v) return mc_no_room(err, "a chunk of weights");
     for (uint64_t at = first; at < first + count; at += CHUNK) {
         const uint64_t left = first + count - at;
         const size_t n = left < CHUNK ? (size_t)left : CHUNK;
-        MC_TRY(mc_subject_to_f32(j->a, e->a, at, n, w, scratch, err));
-        MC_TRY(mc_subject_to_f32(j->b, e->b, at, n, v, scratch, err));
-        if (!a.raw && !b.raw && memcmp(w, v, n * sizeof *w) != 0) out->same_bytes = false;
+        MC_TRY(mc_subject_to_f32(j->in->a, e->a, at, n, w, err));
+        MC_TRY(mc_subject_to_f32(j->in->b, e->b, at, n, v, err));
+        if (packed && memcmp(w, v, n * sizeof *w) != 0) out->same_bytes = false; /* decoded ones */
         mc_sums_add(&out->sums, w, v, n, at);
     }
     return MC_OK;
@@ -134,14 +119,16 @@ static mc_status make(void *data, size_t i, void *slot, mc_arena scratch, mc_err
     const job *j = data;
     found *out = slot;
     memset(out, 0, sizeof *out);
-    const size_t at = entry_of(j, i);
+    const size_t at = mc_pieces_tensor(&j->pieces, i);
     const mc_diff_entry *e = &j->diff->entry[at];
-    const uint64_t first = (i - j->first_piece[at]) * PIECE;
-    const uint64_t left = mc_subject_at(j->a, e->a).count - first;
+    const uint64_t first = (i - j->pieces.first[at]) * PIECE;
+    const mc_subject_tensor a = mc_subject_at(j->in->a, e->a);
+    const uint64_t left = a.count - first;
     const uint64_t count = left < PIECE ? left : PIECE;
     const mc_status status = measure(j, e, first, count, out, scratch, err);
-    mc_subject_release(j->a, e->a, first, count);
-    mc_subject_release(j->b, e->b, first, count);
+    mc_subject_release(j->in->a, e->a, first, count);
+    mc_subject_release(j->in->b, e->b, first, count);
+    mc_meter_add(j->in->meter, (uint64_t)((double)a.bytes * (double)count / (double)a.count));
     return status;
 }
 
@@ -150,14 +137,14 @@ static mc_status take(void *data, size_t i, void *slot, mc_err *err)
     (void)err;
     job *j = data;
     const found *piece = slot;
-    const size_t at = entry_of(j, i);
+    const size_t at = mc_pieces_tensor(&j->pieces, i);
     mc_sums_merge(&j->running, &piece->sums);
-    j->same_bytes = (i == j->first_piece[at] || j->same_bytes) && piece->same_bytes;
-    if (i + 1 < j->first_piece[at + 1]) return MC_OK;
+    j->same_bytes = (i == j->pieces.first[at] || j->same_bytes) && piece->same_bytes;
+    if (!mc_pieces_is_last(&j->pieces, at, i)) return MC_OK;
 
     /* Equal bytes are equal even where they hold NaN; other values are when nothing was lost. */
     mc_diff_entry *e = &j->diff->entry[at];
-    e->measured = mc_subject_at(j->a, e->a).numbers && mc_subject_at(j->b, e->b).numbers;
+    e->measured = mc_subject_at(j->in->a, e->a).numbers && mc_subject_at(j->in->b, e->b).numbers;
     e->sqnr_db = mc_sqnr_db(&j->running);
     e->max_abs = j->running.max_abs;
     e->max_index = j->running.max_index;
@@ -168,13 +155,11 @@ static mc_status take(void *data, size_t i, void *slot, mc_err *err)
 
 static mc_status cut(job *j, mc_arena *mem, mc_err *err)
 {
-    j->first_piece = MC_NEW(mem, uint64_t, j->diff->entries + 1);
-    if (!j->first_piece) return mc_no_room(err, "the pieces");
+    MC_TRY(mc_pieces_open(j->diff->entries, mem, &j->pieces, err));
     for (size_t i = 0; i < j->diff->entries; i++) {
         const mc_diff_entry *e = &j->diff->entry[i];
         const bool compared = e->kind == MC_DIFF_EQUAL;
-        const uint64_t count = compared ? mc_subject_at(j->a, e->a).count : 0;
-        j->first_piece[i + 1] = j->first_piece[i] + mc_ceil_div(count, PIECE);
+        mc_pieces_add(&j->pieces, compared ? mc_subject_at(j->in->a, e->a).count : 0, PIECE);
     }
     return MC_OK;
 }
@@ -200,21 +185,35 @@ size_t mc_diff_scratch(void)
     return 2 * (CHUNK * sizeof(float) + 64) + 4096;
 }
 
-mc_status mc_diff_run(const mc_subject *a, const mc_subject *b, mc_pool *pool, mc_arena *mem,
-                      mc_diff *out, mc_err *err)
+uint64_t mc_diff_bytes_needed(const mc_subject *a, const mc_subject *b, unsigned threads)
 {
-    *out = (mc_diff){.containers = a->is_container && b->is_container};
-    MC_TRY(pair(a, b, mem, out, err));
-    job j = {.a = a, .b = b, .diff = out};
+    enum { PROGRAM = 24 << 20, WINDOW = 16 << 20 }; /* pages of pieces, and of sections to check */
+    const mc_subject *const both[] = {a, b};
+    uint64_t bytes = PROGRAM + mc_diff_memory(a, b);
+    bytes += threads * (uint64_t)(mc_diff_scratch() + WINDOW);
+    bytes += mc_stream_slots(threads) * sizeof(found);
+    for (size_t i = 0; i < 2; i++) {
+        const mc_container *c = &both[i]->container;
+        if (!both[i]->is_container)
+            bytes += both[i]->model.memory.bytes;
+        else /* tables, what was inflated, and the front, which is read in place */
+            bytes += c->memory.bytes + (c->parts ? c->part[0].offset : 0);
+    }
+    return bytes;
+}
+
+mc_status mc_diff_run(const mc_diff_input *in, mc_arena *mem, mc_diff *out, mc_err *err)
+{
+    *out = (mc_diff){.containers = in->a->is_container && in->b->is_container};
+    MC_TRY(pair(in->a, in->b, mem, out, err));
+    job j = {.in = in, .diff = out};
     MC_TRY(cut(&j, mem, err));
 
-    const mc_stream stream = {.n = (size_t)j.first_piece[out->entries],
-                              .slot_bytes = sizeof(found),
-                              .make = make,
-                              .take = take};
-    MC_TRY(mc_pool_stream(pool, &stream, &j, err));
+    const mc_stream stream = {
+        .n = mc_pieces_count(&j.pieces), .slot_bytes = sizeof(found), .make = make, .take = take};
+    MC_TRY(mc_pool_stream(in->pool, &stream, &j, err));
     total(out);
-    if (out->containers) mc_diff_bytes(&a->container, &b->container, out);
+    if (out->containers) mc_diff_bytes(&in->a->container, &in->b->container, out);
     return MC_OK;
 }
 

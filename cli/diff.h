@@ -1,10 +1,11 @@
-/* Two models or containers side by side: which tensors both have, how far their values are apart, and what
- * an update of one container to the other would have to send. */
+/* Two models or containers side by side: which tensors both have, how far their values are apart,
+ * and what an update of one container to the other would have to send. */
 #ifndef MC_CLI_DIFF_H
 #define MC_CLI_DIFF_H
 
 #include "cli/subject.h"
 #include "core/json.h"
+#include "core/meter.h"
 #include "core/pool.h"
 #include "core/text.h"
 
@@ -43,8 +44,17 @@ typedef struct {
 size_t mc_diff_memory(const mc_subject *a, const mc_subject *b);
 size_t mc_diff_scratch(void);
 
-mc_status mc_diff_run(const mc_subject *a, const mc_subject *b, mc_pool *pool, mc_arena *mem,
-                      mc_diff *out, mc_err *err);
+/* Upper bound of all memory that comparing takes, mapped pages included. */
+uint64_t mc_diff_bytes_needed(const mc_subject *a, const mc_subject *b, unsigned threads);
+
+typedef struct {
+    const mc_subject *a, *b;
+    mc_pool *pool;  /* with mc_diff_scratch() */
+    mc_meter meter; /* gets the bytes of A as they are compared; may be zero */
+} mc_diff_input;
+
+/* Containers must have passed mc_container_check. */
+mc_status mc_diff_run(const mc_diff_input *input, mc_arena *mem, mc_diff *out, mc_err *err);
 
 /* Fills in what concerns the bytes of two containers. */
 void mc_diff_bytes(const mc_container *a, const mc_container *b, mc_diff *diff);

@@ -3,7 +3,11 @@
 
 #include <string.h>
 
-enum { SECTOR = 4096 };
+enum {
+    SECTOR = 4096,
+    AROUND = 1 << 16, /* that a page brings along when it is read */
+    STEP = 1 << 20,   /* bytes between two releases, so that large files do not become resident */
+};
 
 static void count_sectors(const mc_map *a, const mc_map *b, mc_diff *diff)
 {
@@ -12,17 +16,38 @@ static void count_sectors(const mc_map *a, const mc_map *b, mc_diff *diff)
         const bool same = at + n <= a->size && memcmp(a->data + at, b->data + at, n) == 0;
         diff->sectors++;
         diff->sectors_changed += !same;
-        if (at % (1 << 20) != 0) continue;
-        mc_map_release(a, 0, at < a->size ? at : a->size);
-        mc_map_release(b, 0, at);
+        if (at == 0 || at % STEP != 0) continue;
+        mc_map_release(a, at < 2 * STEP ? 0 : at - 2 * STEP, at < a->size ? at : a->size);
+        mc_map_release(b, at < 2 * STEP ? 0 : at - 2 * STEP, at);
     }
 }
 
+/* `n` bytes from x of a, and from y of b. */
+static bool same_bytes(const mc_map *a, size_t x, const mc_map *b, size_t y, size_t n)
+{
+    bool same = true;
+    for (size_t at = 0; at < n && same; at += STEP) {
+        const size_t now = n - at < STEP ? n - at : STEP;
+        same = memcmp(a->data + x + at, b->data + y + at, now) == 0;
+        mc_map_release(a, x + at < AROUND ? 0 : x + at - AROUND, x + at + now);
+        mc_map_release(b, y + at < AROUND ? 0 : y + at - AROUND, y + at + now);
+    }
+    return same;
+}
+
+/* Sections at the end may be cut off. */
+static bool is_there(const mc_container *c, const mcpk_part *part)
+{
+    return part->offset <= c->map.size && part->stored <= c->map.size - part->offset;
+}
+
+/* One that is not there is not the same as anything. */
 static bool same_section(const mc_container *a, uint32_t i, const mc_container *b, uint32_t k)
 {
     const mcpk_part *x = &a->part[i], *y = &b->part[k];
-    return x->stored == y->stored && x->encoding == y->encoding && x->flags == y->flags &&
-           memcmp(a->map.data + x->offset, b->map.data + y->offset, (size_t)x->stored) == 0;
+    return is_there(a, x) && is_there(b, y) && x->stored == y->stored &&
+           x->encoding == y->encoding && x->flags == y->flags &&
+           same_bytes(&a->map, (size_t)x->offset, &b->map, (size_t)y->offset, (size_t)x->stored);
 }
 
 /* Sections of one weight: a role stands there at most once. */

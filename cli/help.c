@@ -1,4 +1,5 @@
-/* Help for the terminal. Lines end before column 80; what an option is called stands left, what it does right. */
+/* Help for the terminal. Lines end before column 80; what an option is called stands left, what it
+ * does right. */
 #include "cli/help.h"
 
 #include "cli/options_table.h"

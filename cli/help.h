@@ -1,4 +1,5 @@
-/* Help, made from the tables of commands and options: for terminals (80 columns) and as manual pages. */
+/* Help, made from the tables of commands and options: for terminals (80 columns) and as manual
+ * pages. */
 #ifndef MC_CLI_HELP_H
 #define MC_CLI_HELP_H
 

@@ -1,5 +1,5 @@
-/* The program: prepares streams and signals, parses, runs the command, prints what went wrong. The only place
- * that prints errors; the exit code is the status. */
+/* The program: prepares streams and signals, parses, runs the command, prints what went wrong. The
+ * only place that prints errors; the exit code is the status. */
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/output.h"

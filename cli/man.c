@@ -1,4 +1,5 @@
-/* Manual pages as mdoc(7) source: every sentence on a line of its own, nothing that could be taken for a macro. */
+/* Manual pages as mdoc(7) source: every sentence on a line of its own, nothing that could be taken
+ * for a macro. */
 #include "cli/help.h"
 #include "cli/options_table.h"
 
@@ -177,7 +178,8 @@ static void add_command_list(mc_text *text)
     add_options(text, NULL);
 }
 
-/* The first command in the order of the alphabet that comes after `last`; manual pages are listed so. */
+/* The first command in the order of the alphabet that comes after `last`; manual pages are listed
+ * so. */
 static const mc_command *next_by_name(const mc_command *last)
 {
     const mc_command *next = NULL;

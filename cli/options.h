@@ -1,5 +1,6 @@
-/* The command line. One table (options_table.c) holds every option: the parser, --help, the man pages and
- * the shell completions are made from it, so an option is added with one line there and one field here. */
+/* The command line. One table (options_table.c) holds every option: the parser, --help, the man
+ * pages and the shell completions are made from it, so an option is added with one line there and
+ * one field here. */
 #ifndef MC_CLI_OPTIONS_H
 #define MC_CLI_OPTIONS_H
 
@@ -44,7 +45,7 @@ typedef struct {
     mc_zero_kind zero;       /* of --asym */
     const char *levels;      /* "nf4", …: a table instead of integers */
     mc_dtype scale_dtype;    /* MC_DTYPE_NONE = not said */
-    unsigned sub_bits, super;/* --scale-dtype k6x8: 6-bit sub-scales, 8 groups under an f16 super-scale */
+    unsigned sub_bits, super; /* --scale-dtype k6x8: 6-bit sub-scales, 8 under an f16 super-scale */
     const mc_bits_rule *bits; /* in the order given; the last match wins */
     size_t bits_rules;
     const char *const *keep; /* patterns of --keep */
@@ -93,9 +94,9 @@ struct mc_command {
     mc_status (*run)(const mc_options *options, mc_err *err);
 };
 
-/* Parses argv[1..]. MC_E_USAGE names the option, the value found, those allowed, and for an unknown option
- * the nearest one. The result lives in `mem` and points into argv. With --help and --version the arguments are
- * not counted, and the command need not be named: then it is `help`. */
+/* Parses argv[1..]. MC_E_USAGE names the option, the value found, those allowed, and for an unknown
+ * option the nearest one. The result lives in `mem` and points into argv. With --help and --version
+ * the arguments are not counted, and the command need not be named: then it is `help`. */
 mc_status mc_options_parse(int argc, char **argv, mc_arena *mem, mc_options *out, mc_err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* The parser: walks argv once, finds each option in the table and lets it store its value, then looks
- * at the whole: does the command take these options and this many arguments? */
+/* The parser: walks argv once, finds each option in the table and lets it store its value, then
+ * looks at the whole: does the command take these options and this many arguments? */
 #include "cli/commands.h"
 #include "cli/options_table.h"
 #include "cli/suggest.h"

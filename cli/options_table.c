@@ -123,10 +123,11 @@ static const mc_option options[] = {
      .help = "fail for what is not measured, or differs", .set = mc_set_true, FIELD(strict)},
 
     {.name = "threads", .brief = "j", .arg = "N", .heading = MC_HEADING_GENERAL,
-     .commands = ON(quantize) | ON(verify) | ON(diff), .help = "threads; 0: one per processor (the default)",
+     .commands = ON(quantize) | ON(verify) | ON(diff),
+     .help = "threads; 0: one per processor (the default)",
      .set = mc_set_unsigned, FIELD(threads), .least = 0, .most = 1024},
     {.name = "memory-limit", .arg = "SIZE", .heading = MC_HEADING_GENERAL,
-     .commands = ON(quantize), .help = "exit 7 when more would be needed",
+     .commands = ON(quantize) | ON(verify) | ON(diff), .help = "exit 7 when more would be needed",
      .set = mc_set_size, FIELD(memory_limit)},
     {.name = "json", .heading = MC_HEADING_GENERAL,
      .commands = MODELS | ON(methods) | ON(targets) | ON(version),

@@ -1,5 +1,5 @@
-/* The values of options. Numbers are read digit by digit: strtod and strtoul skip blanks, take signs
- * and follow the locale. */
+/* The values of options. Numbers are read digit by digit: strtod and strtoul skip blanks, take
+ * signs and follow the locale. */
 #include "cli/options_values.h"
 
 #include "core/ckd.h"

@@ -1,8 +1,8 @@
 /* From the plan to the bytes of a container: the stream of pieces.
  *
- * make (any thread): a piece is made f32, quantized, packed and written at its place. take (in order):
- * hashes of the container, progress. Aside: the hash of the source. Pieces follow the source files, so that
- * pages behind the slower of both can be given back. */
+ * make (any thread): a piece is made f32, quantized, packed and written at its place. take (in
+ * order): hashes of the container, progress. Aside: the hash of the source. Pieces follow the
+ * source files, so that pages behind the slower of both can be given back. */
 #include "cli/pipeline_encode.h"
 
 #include <math.h>

@@ -8,8 +8,8 @@
 #include "core/pool.h"
 
 /* Quantizes, packs and writes every piece of the plan; the sources are hashed on the way. */
-mc_status mc_pipeline_encode(const mc_plan *plan, mc_pool *pool, mc_pack *pack, mc_hash_lanes *lanes,
-                             mc_progress *progress, mc_err *err);
+mc_status mc_pipeline_encode(const mc_plan *plan, mc_pool *pool, mc_pack *pack,
+                             mc_hash_lanes *lanes, mc_progress *progress, mc_err *err);
 
 /* Quantizes one piece and throws the codes away; for time estimates. */
 mc_status mc_plan_try(const mc_plan *plan, mc_work work, mc_arena scratch, mc_err *err);

@@ -1,5 +1,5 @@
-/* How long a run will take: the methods are timed on a few slabs of the model's own weights, hashing and writing are
- * counted at a rate. An estimate for people; nothing else looks at it. */
+/* How long a run will take: the methods are timed on a few slabs of the model's own weights,
+ * hashing and writing are counted at a rate. An estimate for people; nothing else looks at it. */
 #include "cli/pipeline_encode.h"
 #include "core/clock.h"
 

@@ -1,7 +1,7 @@
 /* The manifest: what a container is made from and how, without a path, a clock or a machine in it.
  *
- * The recipe holds every option that decides a byte, so that the same recipe on the same inputs gives the same
- * container; "auto" stands for the rules of pipeline_plan.h. */
+ * The recipe holds every option that decides a byte, so that the same recipe on the same inputs
+ * gives the same container; "auto" stands for the rules of pipeline_plan.h. */
 #include "cli/pipeline_plan.h"
 #include "core/scheme.h"
 #include "core/json.h"

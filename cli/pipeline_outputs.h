@@ -1,5 +1,5 @@
-/* The files that a command writes, held against those it reads and against each other, before any of them is
- * touched. */
+/* The files that a command writes, held against those it reads and against each other, before any
+ * of them is touched. */
 #ifndef MC_CLI_PIPELINE_OUTPUTS_H
 #define MC_CLI_PIPELINE_OUTPUTS_H
 
@@ -12,11 +12,12 @@ typedef struct {
     size_t names;
 } mc_names;
 
-/* MC_E_USAGE when an output is one of the inputs (the model's files among them), or two outputs are one file. */
+/* MC_E_USAGE when an output is one of the inputs (the model's files among them), or two outputs are
+ * one file. */
 mc_status mc_outputs_check(const mc_model *model, mc_names inputs, mc_names outputs, mc_err *err);
 
-/* May `path`, where a container is to stand, be replaced? One of our containers by a build step, anything else by
- * --force only. */
+/* May `path`, where a container is to stand, be replaced? One of our containers by a build step,
+ * anything else by --force only. */
 bool mc_may_replace(const mc_options *options, const char *path);
 
 /* Is there a container of ours? */

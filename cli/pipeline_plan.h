@@ -2,12 +2,15 @@
  * weight is read. --dry-run prints it, a run carries it out, and nothing is decided later.
  *
  * Rules for one tensor, the first that fits:
- *   kept     --keep or --bits REGEX=16 says so; it holds no real numbers, or numbers that cannot be converted; it has
- *            fewer than two dimensions or no elements; its name says norm or bias
+ *   kept     --keep or --bits REGEX=16 says so; it holds no real numbers, or numbers that cannot
+ *            be converted; it has fewer than two dimensions or no elements; its name says norm or
+ *            bias
  *   8 bits   embedding, output head, router (pipeline_purpose.c), unless --bits says otherwise
  *   scheme   everything else: the bits of --wXaY
- * Groups: 32 columns up to 4 bits, one scale a row from 5 bits on, or what --group says. A group that does not divide the
- * row is halved down to 8; when none divides, the tensor gets 8 bits with one scale a row. */
+ *
+ * Groups: 32 columns up to 4 bits, one scale a row from 5 bits on, or what --group says. A group
+ * that does not divide the row is halved down to 8; when none divides, the tensor gets 8 bits with
+ * one scale a row. */
 #ifndef MC_CLI_PIPELINE_PLAN_H
 #define MC_CLI_PIPELINE_PLAN_H
 
@@ -48,7 +51,7 @@ typedef struct {
     mc_layout layout;
     mc_work *work;
     size_t works;
-    uint64_t source_bytes;  /* files of weights, and those carried along: what the container replaces */
+    uint64_t source_bytes;  /* of files of weights and those carried along: what is replaced */
     uint64_t tensor_bytes;
     size_t quantized_tensors, by_asked;  /* and how many of them by the method asked for */
     size_t fallbacks;
@@ -69,12 +72,19 @@ double mc_plan_bits_per_weight(const mc_plan *plan);
 /* "28 quantized by ternary, 2 by mse, 9 kept, 1 by fallback" */
 void mc_plan_add_counts(mc_text *text, const mc_plan *plan);
 
-/* Seconds that a run would take, from timing the methods on a few slabs of the model's own weights. */
+/* Seconds that a run would take, from timing the methods on a few slabs of the model's own
+ * weights. */
 mc_status mc_plan_seconds(const mc_plan *plan, unsigned threads, double *seconds, mc_err *err);
 
 /* ---- what a tensor is for, by its name ---- */
 
-typedef enum { MC_PURPOSE_WEIGHT, MC_PURPOSE_NORM_OR_BIAS, MC_PURPOSE_EMBEDDING, MC_PURPOSE_HEAD, MC_PURPOSE_ROUTER } mc_purpose;
+typedef enum {
+    MC_PURPOSE_WEIGHT,
+    MC_PURPOSE_NORM_OR_BIAS,
+    MC_PURPOSE_EMBEDDING,
+    MC_PURPOSE_HEAD,
+    MC_PURPOSE_ROUTER
+} mc_purpose;
 mc_purpose mc_purpose_of(const char *tensor_name);
 const char *mc_purpose_name(mc_purpose purpose);
 

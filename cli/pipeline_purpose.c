@@ -1,7 +1,8 @@
 /* What a tensor is for, told by its name.
  *
- * A model without a graph has nothing but names. The patterns are those of the families that Hugging Face and
- * llama.cpp publish; a name that none of them knows is an ordinary weight, and --keep and --bits overrule all of this. */
+ * A model without a graph has nothing but names. The patterns are those of the families that
+ * Hugging Face and llama.cpp publish; a name that none of them knows is an ordinary weight, and
+ * --keep and --bits overrule all of this. */
 #include "cli/pipeline_plan.h"
 
 #include <stdbool.h>

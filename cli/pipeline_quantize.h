@@ -1,7 +1,7 @@
 /* Quantizing a model into a container: plan, codes, container, measured again.
  *
- * The output is written under no name; it is opened again, checked, and measured where gates or a report ask for it.
- * Only then it becomes OUT, or OUT.rejected when a gate failed. */
+ * The output is written under no name; it is opened again, checked, and measured where gates or a
+ * report ask for it. Only then it becomes OUT, or OUT.rejected when a gate failed. */
 #ifndef MC_CLI_PIPELINE_QUANTIZE_H
 #define MC_CLI_PIPELINE_QUANTIZE_H
 
@@ -9,7 +9,8 @@
 #include "core/pool.h"
 #include "verify/report.h"
 
-/* How a run ended: OUT already had these bytes, OUT has them now, or a gate failed and OUT.rejected has. */
+/* How a run ended: OUT already had these bytes, OUT has them now, or a gate failed and OUT.rejected
+ * has. */
 typedef enum { MC_ENDED_UNCHANGED, MC_ENDED_WRITTEN, MC_ENDED_REJECTED } mc_ending;
 
 typedef struct {
@@ -24,8 +25,8 @@ typedef struct {
     mc_container container; /* what the report's specs point into */
 } mc_quantize_result;
 
-/* Carries out `plan`, whose options hold everything else. MC_E_GATE when a gate failed: the result is filled
- * all the same. mc_quantize_close() in every case. */
+/* Carries out `plan`, whose options hold everything else. MC_E_GATE when a gate failed: the result
+ * is filled all the same. mc_quantize_close() in every case. */
 mc_status mc_pipeline_quantize(const mc_plan *plan, mc_pool *pool, mc_quantize_result *out,
                                mc_err *err);
 void mc_quantize_close(mc_quantize_result *result);

@@ -2,8 +2,11 @@
 #include "cli/pipeline_verify.h"
 
 #include "cli/pipeline_hash.h"
+#include "cli/progress.h"
 #include "core/file.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +33,11 @@ mc_status mc_pipeline_measure(const mc_model *reference, const mc_container *con
                               mc_report *report, mc_err *err)
 {
     MC_TRY(mc_container_check(container, pool, err));
-    MC_TRY(mc_verify_weights(reference, container, pool, mem, report, err));
+    mc_progress *progress = mc_progress_open(mc_model_weight_bytes(reference), "measuring");
+    const mc_verify_input input = {reference, container, pool, mc_progress_meter(progress)};
+    const mc_status status = mc_verify_weights(&input, mem, report, err);
+    mc_progress_close(progress);
+    MC_TRY(status);
     report->version = MC_VERSION;
     report->command = options->argv;
     return apply_gates(options, mem, report, err);
@@ -77,6 +84,8 @@ mc_status mc_gate_failure(const mc_report *report, mc_err *err)
         failed++;
     }
     if (!first) return MC_OK;
-    return mc_fail(err, MC_E_GATE, "%zu of %zu gates failed: %s is %.6g, required %s %.6g", failed,
-                   report->gates, first->metric, first->value, first->op, first->threshold);
+    char value[32] = "not measured"; /* NaN */
+    if (!isnan(first->value)) snprintf(value, sizeof value, "%.6g", first->value);
+    return mc_fail(err, MC_E_GATE, "%zu of %zu gates failed: %s is %s, required %s %.6g", failed,
+                   report->gates, first->metric, value, first->op, first->threshold);
 }

@@ -7,13 +7,14 @@
 #include "core/pool.h"
 #include "verify/report.h"
 
-/* Fills `report`: all sections checked, all weights measured, gates of --require applied; only the source's hash is left
- * to the caller. MC_E_GATE is not returned: look at report->pass. */
+/* Fills `report`: all sections checked, all weights measured, gates of --require applied; only the
+ * source's hash is left to the caller. MC_E_GATE is not returned: look at report->pass. */
 mc_status mc_pipeline_measure(const mc_model *reference, const mc_container *container,
                               const mc_options *options, mc_pool *pool, mc_arena *mem,
                               mc_report *report, mc_err *err);
 
-/* What the arena of mc_pipeline_measure must hold: a bound, of which only what is used becomes memory. */
+/* What the arena of mc_pipeline_measure must hold: a bound, of which only what is used becomes
+ * memory. */
 size_t mc_measure_memory(const mc_model *reference, const mc_container *container,
                          const mc_options *options);
 

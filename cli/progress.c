@@ -1,4 +1,5 @@
-/* Bytes are counted with one atomic addition. The thread that finds a drawing due draws it, the others go on. */
+/* Bytes are counted with one atomic addition. The thread that finds a drawing due draws it, the
+ * others go on. */
 #include "cli/progress.h"
 
 #include "cli/output.h"
@@ -87,6 +88,16 @@ void mc_progress_add(mc_progress *p, uint64_t bytes)
     uint_least64_t due = atomic_load(&p->due_ms);
     if (now < due) return;
     if (atomic_compare_exchange_strong(&p->due_ms, &due, now + INTERVAL_MS)) draw(p, done, seconds);
+}
+
+static void add_to(void *progress, uint64_t bytes)
+{
+    mc_progress_add(progress, bytes);
+}
+
+mc_meter mc_progress_meter(mc_progress *p)
+{
+    return (mc_meter){p ? add_to : NULL, p};
 }
 
 void mc_progress_close(mc_progress *p)

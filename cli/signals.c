@@ -42,8 +42,8 @@ static void interrupted(int number)
     die_by_default(number);
 }
 
-/* A file that shrinks gives SIGBUS; one whose pages are gone may give SIGSEGV. Writing into a read-only map
- * would be our own mistake. */
+/* A file that shrinks gives SIGBUS; one whose pages are gone may give SIGSEGV. Writing into a
+ * read-only map would be our own mistake. */
 static const char *broken_map(int number, const siginfo_t *info)
 {
     const bool shrunk = number == SIGBUS && info->si_code > 0;

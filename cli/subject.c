@@ -2,6 +2,7 @@
 #include "cli/subject.h"
 
 #include "formats/formats.h"
+#include "verify/pieces.h"
 
 #include <errno.h>
 #include <string.h>
@@ -90,40 +91,24 @@ const char *mc_subject_format(const mc_subject *s)
     return s->is_container ? "container" : s->model.format;
 }
 
-/* Where element `i` begins; whole bytes for all dtypes when i is a multiple of 8. */
-static size_t byte_of(mc_dtype dtype, uint64_t i)
-{
-    return (size_t)(i / 8 * mc_dtype_about(dtype)->bits + i % 8 * mc_dtype_about(dtype)->bits / 8);
-}
-
 mc_status mc_subject_to_f32(const mc_subject *s, size_t i, uint64_t first, uint64_t count,
-                            float *out, mc_arena scratch, mc_err *err)
+                            float *out, mc_err *err)
 {
-    if (s->is_container)
-        return mc_container_to_f32(&s->container, i, first, count, out, scratch, err);
+    if (s->is_container) return mc_container_to_f32(&s->container, i, first, count, out, err);
     const mc_tensor *t = &s->model.tensor[i];
-    mc_to_f32(t->dtype, t->data + byte_of(t->dtype, first), out, (size_t)count);
+    mc_to_f32(t->dtype, t->data + mc_bytes_before(t->dtype, first), out, (size_t)count);
     return MC_OK;
 }
 
 void mc_subject_release(const mc_subject *s, size_t i, uint64_t first, uint64_t count)
 {
-    const mc_subject_tensor t = mc_subject_at(s, i);
-    if (t.count == 0) return;
-    if (!s->is_container) {
-        const mc_map *map = &s->model.source[s->model.tensor[i].source].map;
-        const size_t at = (size_t)(t.raw - map->data);
-        mc_map_release(map, at + byte_of(t.dtype, first), at + byte_of(t.dtype, first + count));
+    if (s->is_container) {
+        const uint64_t all = mc_subject_at(s, i).count;
+        mc_release_weight(&s->container, i, first, first + count, all);
         return;
     }
-    const mc_container *c = &s->container;
-    for (uint32_t p = c->first_part[i]; p < c->first_part[i + 1]; p++) {
-        const mcpk_part *part = &c->part[p];
-        if (part->flags & MCPK_ZLIB) continue;
-        const double per_element = (double)part->stored / (double)t.count;
-        mc_map_release(&c->map, (size_t)part->offset + (size_t)(per_element * (double)first),
-                       (size_t)part->offset + (size_t)(per_element * (double)(first + count)));
-    }
+    const mc_tensor *t = &s->model.tensor[i];
+    mc_release_tensor(&s->model.source[t->source].map, t, first, first + count);
 }
 
 void mc_subject_shape_text(const mc_subject_tensor *tensor, char *text, size_t room)

@@ -25,8 +25,10 @@ typedef struct {
     const unsigned char *raw; /* dense: its bytes */
 } mc_subject_tensor;
 
-/* Opens whatever `path` is: mc_container_is decides. mc_subject_close() it, also after a failure. */
-mc_status mc_subject_open(const char *path, const mc_options *options, mc_subject *out, mc_err *err);
+/* Opens whatever `path` is: mc_container_is decides. mc_subject_close() it, also after a
+ * failure. */
+mc_status mc_subject_open(const char *path, const mc_options *options, mc_subject *out,
+                          mc_err *err);
 void mc_subject_close(mc_subject *subject);
 
 size_t mc_subject_tensors(const mc_subject *subject);
@@ -40,7 +42,7 @@ const char *mc_subject_format(const mc_subject *subject);
 
 /* Elements [first, first + count) as f32. */
 mc_status mc_subject_to_f32(const mc_subject *subject, size_t i, uint64_t first, uint64_t count,
-                            float *out, mc_arena scratch, mc_err *err);
+                            float *out, mc_err *err);
 
 /* Says that elements [first, first + count) are not needed any more. */
 void mc_subject_release(const mc_subject *subject, size_t i, uint64_t first, uint64_t count);

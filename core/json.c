@@ -365,6 +365,16 @@ const mc_json *mc_json_at(const mc_json *json, size_t i)
     return child;
 }
 
+const mc_json *mc_json_first(const mc_json *json)
+{
+    return json ? json->child : NULL;
+}
+
+const mc_json *mc_json_next(const mc_json *json)
+{
+    return json ? json->next : NULL;
+}
+
 size_t mc_json_count(const mc_json *json)
 {
     size_t n = 0;

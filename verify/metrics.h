@@ -1,7 +1,8 @@
 /* What a quantized tensor lost, as sums that can be taken piece by piece.
  *
- * w is a weight of the source, v what the container decodes to. Pieces are cut by shape and merged in the order
- * of their indices, so the figures are the same for every number of threads. NaN in gives NaN out. */
+ * w is a weight of the source, v what the container decodes to. Pieces are cut by shape and merged
+ * in the order of their indices, so the figures are the same for every number of threads. NaN in
+ * gives NaN out. */
 #ifndef MC_VERIFY_METRICS_H
 #define MC_VERIFY_METRICS_H
 
@@ -14,15 +15,21 @@ typedef struct {
     double max_abs;         /* largest |w - v| */
     uint64_t max_index;     /* the first element that has it */
     uint64_t zeros;         /* elements with v = 0 */
-    uint64_t clipped;       /* counted by the caller (mc_grid_clipped) */
+    uint64_t clipped;       /* counted by the caller (mc_grid_clipped_row) */
     uint64_t histogram[256];
 } mc_sums;
 
 /* Adds elements first … first + n - 1 of the tensor; call in rising order. */
 void mc_sums_add(mc_sums *sums, const float *w, const float *v, size_t n, uint64_t first);
 
-/* Counts codes. */
-void mc_sums_codes(mc_sums *sums, const uint8_t *code, size_t n);
+/* Each build of it that runs here, NULL past the end; for tests. All give the same bits; the first
+ * is the plain one. */
+typedef void mc_sums_add_fn(mc_sums *sums, const float *w, const float *v, size_t n,
+                            uint64_t first);
+mc_sums_add_fn *mc_sums_add_at(size_t i);
+
+/* Counts codes, each of them below `codes`. */
+void mc_sums_codes(mc_sums *sums, const uint8_t *code, size_t n, unsigned codes);
 
 /* Appends the piece that follows. */
 void mc_sums_merge(mc_sums *sums, const mc_sums *next);

@@ -1,7 +1,7 @@
 /* Drawings of the HTML report: sizes, noise per tensor, error against size.
  *
- * No drawing has a viewBox: positions across are percentages and heights are pixels, so a drawing is as wide as the
- * page, on a phone too, while its texts and dots keep their size. */
+ * No drawing has a viewBox: positions across are percentages and heights are pixels, so a drawing
+ * is as wide as the page, on a phone too, while its texts and dots keep their size. */
 #include "verify/report_page.h"
 
 #include <math.h>

@@ -5,7 +5,8 @@
 
 enum { MOST = 12, HEIGHT = 100 };
 
-/* What a code stands for, as people write it: -8 of a symmetric int4, 15 of an asymmetric one, -1 of nf4. */
+/* What a code stands for, as people write it: -8 of a symmetric int4, 15 of an asymmetric one, -1
+ * of nf4. */
 static void add_code(mc_text *to, const mc_grid *grid, unsigned code)
 {
     const mc_levels *levels = grid->levels;

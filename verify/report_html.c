@@ -1,5 +1,6 @@
-/* The report as one HTML page that needs no network and no script: headline, verdict, key figures, gates, the
- * drawings (report_charts.c, report_codes.c), all tensors (report_table.c) and where the numbers come from. */
+/* The report as one HTML page that needs no network and no script: headline, verdict, key figures,
+ * gates, the drawings (report_charts.c, report_codes.c), all tensors (report_table.c) and where the
+ * numbers come from. */
 #include "verify/report_page.h"
 
 #include "core/bytes.h"
@@ -277,7 +278,8 @@ static void add_origin(mc_text *to, const mc_report *r)
                 "</dl>\n<p class=\"note\">Every figure is measured on the container as it was "
                 "written: decoded from its bytes and compared with the source, weight by weight. "
                 "Hashes are SHA-256; that of the container is its root. SQNR is "
-                "10&nbsp;log<sub>10</sub>(Σw² ∕ Σ(w−v)²): 6 dB more is half the error.</p>\n"
+                "10&nbsp;log<sub>10</sub>(Σw² ∕ Σ(w−v)²): 6 dB more is half the "
+                "error.</p>\n"
                 "</section>\n");
 }
 

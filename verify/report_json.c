@@ -169,8 +169,9 @@ char *mc_report_json(const mc_report *report, bool pretty)
     mc_json_array(out, "tensors");
     for (size_t i = 0; i < report->tensors; i++) add_tensor(out, &report->tensor[i]);
     mc_json_end(out);
-    mc_json_array(out, "sites");
+    mc_json_array(out, "sites"); /* neither sites nor the model's task are known without a graph */
     mc_json_end(out);
+    mc_json_null(out, "model");
     add_numerics(out, &report->numerics);
     add_origin(out, report);
     mc_json_end(out);

@@ -1,12 +1,14 @@
 /* The parts of the HTML report. Private to verify/.
  *
- * Everything that comes from a file or the command line passes mc_page_text on its way into the page. */
+ * Everything that comes from a file or the command line passes mc_page_text on its way into the
+ * page. */
 #ifndef MC_VERIFY_REPORT_PAGE_H
 #define MC_VERIFY_REPORT_PAGE_H
 
 #include "verify/text_out.h"
 
-/* Style sheet and script, each a NULL-terminated list of strings (a literal ends at 4095 bytes in C17). */
+/* Style sheet and script, each a NULL-terminated list of strings (a literal ends at 4095 bytes in
+ * C17). */
 extern const char *const mc_page_style[];
 extern const char *const mc_page_script[];
 
@@ -19,7 +21,8 @@ void mc_page_name(mc_text *to, const char *name);
 /* "12.345%": a coordinate that grows with the page, so that texts in a drawing keep their size. */
 void mc_page_percent(mc_text *to, double share);
 
-/* The class that colours a tensor by its bits, and a legend of those in use (nothing when all are alike). */
+/* The class that colours a tensor by its bits, and a legend of those in use (nothing when all are
+ * alike). */
 const char *mc_page_bits_class(const mc_weight_spec *spec);
 void mc_page_bits_legend(mc_text *to, const mc_report *report);
 

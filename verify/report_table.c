@@ -1,5 +1,5 @@
-/* The table of the HTML report: a row for every tensor, the worst first. The script of the page sorts it by the numbers in
- * data-v; without it the order stays. */
+/* The table of the HTML report: a row for every tensor, the worst first. The script of the page
+ * sorts it by the numbers in data-v; without it the order stays. */
 #include "verify/report_page.h"
 
 #include <inttypes.h>

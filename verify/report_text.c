@@ -1,5 +1,7 @@
-/* The report for a terminal or a build log: the statement about activations first, then the verdict, the
- * totals, the worst tensors and the gates. Columns are as wide as what stands in them. */
+/* The report for a terminal or a build log: the statement about activations first, then the
+ * verdict, the totals, the worst tensors and the gates. Columns are as wide as what stands in
+ * them. */
+#include "formats/json_pull.h"
 #include "verify/text_out.h"
 
 #include <inttypes.h>
@@ -18,16 +20,11 @@ static void add_colored(mc_text *to, bool color, const char *code, const char *t
         mc_text_add(to, text);
 }
 
-/* Control bytes of a name would move the cursor. */
+/* A name must not move the cursor or turn the direction of writing, nor blow up its column. */
 static void add_name(mc_text *to, const char *name)
 {
-    for (; *name; name++) {
-        const unsigned char c = (unsigned char)*name;
-        if (c < 0x20 || c == 0x7f)
-            mc_text_addf(to, "\\x%02x", c);
-        else
-            mc_text_add_bytes(to, name, 1);
-    }
+    char shown[MC_QUOTE_LIMIT + 1];
+    mc_text_add(to, mc_show_path(name, shown, sizeof shown));
 }
 
 /* Columns on the screen: characters of UTF-8, not bytes. */

@@ -1,4 +1,5 @@
-/* Numbers as reports write them. Everything goes through mc_text_add_fixed, so no locale has a say. */
+/* Numbers as reports write them. Everything goes through mc_text_add_fixed, so no locale has a
+ * say. */
 #include "verify/text_out.h"
 
 #include <inttypes.h>
@@ -108,7 +109,9 @@ void mc_out_threshold(mc_text *to, const mc_metric *metric, double value)
 
 void mc_out_metric(mc_text *to, const mc_metric *metric, double value)
 {
-    if (is_whole(metric, value))
+    if (isnan(value))
+        mc_text_add(to, "not measured");
+    else if (is_whole(metric, value))
         mc_out_grouped(to, (uint64_t)value);
     else if (metric->unit == MC_METRIC_DB && value == (double)INFINITY)
         mc_text_add(to, "exact");

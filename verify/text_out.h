@@ -21,7 +21,8 @@ void mc_out_real(mc_text *to, double value);
 /* As few decimals as the number needs: 20, 0.001. For what a person wrote. */
 void mc_out_shortest(mc_text *to, double value);
 
-/* A metric and its threshold, with digits enough to see why a gate failed: "19.9984 dB", "20 dB". */
+/* A metric and its threshold, with digits enough to see why a gate failed: "19.9984 dB", "20 dB";
+ * "not measured" for NaN. */
 void mc_out_metric(mc_text *to, const mc_metric *metric, double value);
 void mc_out_threshold(mc_text *to, const mc_metric *metric, double value);
 

@@ -1,4 +1,5 @@
-/* Which tensor of the source belongs to which weight of the container, and that they can be compared. */
+/* Which tensor of the source belongs to which weight of the container, and that they can be
+ * compared. */
 #include "verify/report.h"
 
 #include <string.h>

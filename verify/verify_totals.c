@@ -146,16 +146,33 @@ static mc_status hash_recipe(const mc_json *manifest, mc_report *r, mc_err *err)
     return status;
 }
 
+typedef struct {
+    const char *name;
+    mc_tensor_report *tensor;
+} named;
+
+static int by_name(const void *left, const void *right)
+{
+    return strcmp(((const named *)left)->name, ((const named *)right)->name);
+}
+
+/* "kept" may have as many members as there are tensors. */
 static mc_status read_kept(const mc_json *manifest, mc_arena *mem, mc_report *r, mc_err *err)
 {
-    const mc_json *kept = mc_json_get(manifest, "kept");
-    for (size_t i = 0; kept && i < r->tensors; i++) {
-        mc_tensor_report *t = &r->tensor[i];
-        if (t->spec->form != MC_FORM_DENSE) continue;
-        const char *why = mc_json_as_text(mc_json_get(kept, t->name), NULL);
-        if (!why) continue;
-        t->kept_because = mc_copy_text(mem, why, strlen(why));
-        if (!t->kept_because) return mc_no_room(err, "the reasons of the manifest");
+    named *list = MC_NEW(mem, named, r->tensors + 1);
+    if (!list) return mc_no_room(err, "the names of the tensors");
+    for (size_t i = 0; i < r->tensors; i++) list[i] = (named){r->tensor[i].name, &r->tensor[i]};
+    qsort(list, r->tensors, sizeof *list, by_name);
+
+    const mc_json *why = mc_json_first(mc_json_get(manifest, "kept"));
+    for (; why; why = mc_json_next(why)) {
+        const named key = {.name = mc_json_key(why)};
+        const char *text = mc_json_as_text(why, NULL);
+        const named *found =
+            key.name && text ? bsearch(&key, list, r->tensors, sizeof *list, by_name) : NULL;
+        if (!found || found->tensor->spec->form != MC_FORM_DENSE) continue;
+        found->tensor->kept_because = mc_copy_text(mem, text, strlen(text));
+        if (!found->tensor->kept_because) return mc_no_room(err, "the reasons of the manifest");
     }
     return MC_OK;
 }

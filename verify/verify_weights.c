@@ -1,10 +1,12 @@
 /* Measures a container against its source, weight by weight.
  *
- * Each weight is cut into pieces of about a million elements, by its shape alone. The pieces stream through the
- * pool: any thread measures a piece, and their sums are merged in order. Codes are unpacked
- * once, by the container's reader; values come from core's grid, so what is measured is what docs/container.md
- * says the bytes mean. Pages behind the cursor are released, in both files. */
+ * Each weight is cut into pieces of about a million elements, by its shape alone. The pieces stream
+ * through the pool: any thread measures a piece, and their sums are merged in order. Codes are
+ * unpacked once, by the container's reader; values come from core's grid, so what is measured is
+ * what docs/container.md says the bytes mean. Pages behind the cursor are released, in both
+ * files. */
 #include "verify/metrics.h"
+#include "verify/pieces.h"
 #include "verify/report.h"
 
 #include <inttypes.h>
@@ -13,16 +15,18 @@
 
 enum {
     PIECE = 1 << 20, /* elements; a multiple of 8, so that pieces of 6-bit dtypes are whole bytes */
-    CHUNK = 1 << 14, /* elements: w, v and codes of a chunk stay in the cache */
+    BLOCK = 1 << 15, /* codes unpacked and counted in one go */
+    CHUNK = 1 << 12, /* elements: w and v of a chunk stay in the nearest cache */
     SCRATCH = 2 << 20,
     PAGE = 4096,
+    BYTE_STEP = 40, /* as many codes are whole bytes, whatever their encoding */
 };
 
 typedef struct {
-    const mc_model *reference;
+    const mc_verify_input *in;
     const mc_container *c;
     const mc_tensor **pair;
-    uint64_t *first_piece; /* weights + 1 */
+    mc_pieces pieces;
     mc_tensor_report *report;
     mc_sums running; /* of the weight whose pieces are being merged */
 } job;
@@ -48,47 +52,27 @@ size_t mc_verify_scratch_bytes(void)
 static uint64_t piece_elements(const mc_weight_spec *spec)
 {
     if (spec->form == MC_FORM_DENSE) return PIECE;
+    if (spec->group == 0) return PIECE - PIECE % BYTE_STEP;
     const mc_weight_shape shape = mc_weight_code_shape(spec);
     const size_t step = mc_pack_row_step(spec); /* rows that start at a whole byte */
     size_t rows = shape.cols ? PIECE / shape.cols : 1;
     rows = rows < step ? step : rows - rows % step;
-    return (uint64_t)rows * shape.cols;
+    return shape.cols ? (uint64_t)rows * shape.cols : 1;
 }
 
 static mc_status cut(job *j, mc_arena *mem, mc_err *err)
 {
-    j->first_piece = MC_NEW(mem, uint64_t, j->c->weights + 1);
-    if (!j->first_piece) return mc_no_room(err, "the pieces");
-    for (size_t i = 0; i < j->c->weights; i++) {
-        const uint64_t each = piece_elements(&j->c->weight[i]);
-        const uint64_t count = j->pair[i]->count;
-        const uint64_t pieces = each ? count / each + (count % each != 0) : 0;
-        j->first_piece[i + 1] = j->first_piece[i] + pieces;
-    }
+    MC_TRY(mc_pieces_open(j->c->weights, mem, &j->pieces, err));
+    for (size_t i = 0; i < j->c->weights; i++)
+        mc_pieces_add(&j->pieces, j->pair[i]->count, piece_elements(&j->c->weight[i]));
     return MC_OK;
-}
-
-/* The weight that piece i belongs to: the last one that starts at or before it and is not empty. */
-static size_t weight_of(const job *j, uint64_t i)
-{
-    size_t low = 0, high = j->c->weights;
-    while (high - low > 1) {
-        const size_t middle = low + (high - low) / 2;
-        if (j->first_piece[middle] <= i)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
 }
 
 /* ---- measuring ---- */
 
-/* Pieces start at whole bytes; where the bits of the last element end within a byte, that counts. */
 static const unsigned char *element_at(const mc_tensor *t, uint64_t i)
 {
-    const uint64_t bits = mc_dtype_about(t->dtype)->bits;
-    return i == t->count ? t->data + t->bytes : t->data + i / 8 * bits + i % 8 * bits / 8;
+    return t->data + mc_bytes_before(t->dtype, i);
 }
 
 static const char *kind_of(float x)
@@ -102,7 +86,7 @@ static mc_status refuse_if_not_finite(const piece *p, const float *w, const floa
 {
     if (isfinite(p->sums->ww) && isfinite(p->sums->vv)) return MC_OK;
     for (size_t i = 0; i < n; i++) {
-        const mc_source *file = &p->job->reference->source[p->source->source];
+        const mc_source *file = &p->job->in->reference->source[p->source->source];
         if (!isfinite(w[i]))
             return mc_fail(err, MC_E_FORMAT, "%s: tensor \"%s\": element %" PRIu64 " is %s",
                            file->path, p->source->name, first + i, kind_of(w[i]));
@@ -114,8 +98,8 @@ static mc_status refuse_if_not_finite(const piece *p, const float *w, const floa
                    p->source->name);
 }
 
-/* Decodes elements [from, from + n) of the matrix and counts those of w that were clipped: what is left of a
- * group, whole groups, the beginning of one. */
+/* Decodes elements [from, from + n) of the matrix and counts those of w that were clipped: what is
+ * left of a group, whole groups, the beginning of one. */
 static void decode(const mc_qmat *q, size_t from, size_t n, const float *w, float *v, mc_sums *sums)
 {
     for (size_t done = 0; done < n;) {
@@ -135,26 +119,11 @@ static void decode(const mc_qmat *q, size_t from, size_t n, const float *w, floa
     }
 }
 
-/* Says that a share of the source and of the weight's parts is not needed any more: elements
- * [from, to). A page less at the front, since the neighbour could not release a shared one. */
 static void release(const piece *p, uint64_t from, uint64_t to)
 {
-    const mc_container *c = p->job->c;
-    const mc_map *map = &p->job->reference->source[p->source->source].map;
-    const size_t start = (size_t)(element_at(p->source, from) - map->data);
-    const size_t end = (size_t)(element_at(p->source, to) - map->data);
-    mc_map_release(map, start < PAGE ? 0 : start - PAGE, end);
-
-    const double count = (double)p->source->count;
-    for (uint32_t i = c->first_part[p->weight]; i < c->first_part[p->weight + 1]; i++) {
-        const mcpk_part *part = &c->part[i];
-        if (part->flags & MCPK_ZLIB) continue;
-        const size_t a =
-            (size_t)(part->offset + (uint64_t)((double)part->stored * ((double)from / count)));
-        const size_t b =
-            (size_t)(part->offset + (uint64_t)((double)part->stored * ((double)to / count)));
-        mc_map_release(&c->map, a < PAGE ? 0 : a - PAGE, b);
-    }
+    const mc_map *map = &p->job->in->reference->source[p->source->source].map;
+    mc_release_tensor(map, p->source, from, to);
+    mc_release_weight(p->job->c, p->weight, from, to, p->source->count);
 }
 
 /* Rows of the code matrix, already unpacked; `first` is the element where they start. */
@@ -166,12 +135,12 @@ static mc_status measure_codes(const piece *p, const mc_qmat *q, uint64_t first,
     if (!w || !v) return mc_no_room(err, "a chunk of weights");
 
     const size_t count = q->rows * q->cols;
+    mc_sums_codes(p->sums, q->code, count, mc_grid_codes(&q->grid));
     size_t released = 0;
     for (size_t at = 0; at < count; at += CHUNK) {
         const size_t n = count - at < CHUNK ? count - at : CHUNK;
         mc_to_f32(p->source->dtype, element_at(p->source, first + at), w, n);
         decode(q, at, n, w, v, p->sums);
-        mc_sums_codes(p->sums, q->code + at, n);
         mc_sums_add(p->sums, w, v, n, first + at);
         MC_TRY(refuse_if_not_finite(p, w, v, n, first + at, err));
         if (at + n - released < PIECE) continue;
@@ -198,11 +167,56 @@ static mc_status measure_rows(const piece *p, size_t block, mc_arena room, mc_ar
     return MC_OK;
 }
 
+/* `n` is a multiple of BYTE_STEP. */
+static size_t bytes_of_codes(const mc_weight_spec *spec, uint64_t n)
+{
+    const mc_levels *levels = spec->grid.levels;
+    return (size_t)(levels->base3 ? n / 5 : n / 8 * levels->bits);
+}
+
+/* A weight with one scale for all has one row, which may be the whole model. Its pieces are read as
+ * weights of their own: the same parts, but the codes begin later. */
+static mc_status measure_one_scale(const piece *p, mc_arena scratch, mc_err *err)
+{
+    const mc_container *c = p->job->c;
+    const uint32_t first_part = c->first_part[p->weight];
+    const uint32_t parts = c->first_part[p->weight + 1] - first_part;
+    const unsigned char *data[MC_WEIGHT_PARTS];
+    if (parts > MC_WEIGHT_PARTS)
+        return mc_fail(err, MC_E_INTERNAL, "tensor \"%s\": %u parts", p->spec->name, parts);
+
+    const size_t each = BLOCK - BLOCK % BYTE_STEP;
+    for (uint64_t at = p->first; at < p->first + p->count; at += each) {
+        const uint64_t left = p->first + p->count - at;
+        mc_weight_spec spec = *p->spec;
+        spec.rows = 1;
+        spec.cols = left < each ? left : each;
+        for (uint32_t i = 0; i < parts; i++) {
+            const bool codes = c->part[first_part + i].role == MCPK_ROLE_CODES;
+            data[i] = c->data[first_part + i] + (codes ? bytes_of_codes(&spec, at) : 0);
+        }
+        uint32_t range[2] = {0, parts};
+        mc_container window = *c;
+        window.weight = &spec;
+        window.weights = 1;
+        window.part = c->part + first_part;
+        window.parts = parts;
+        window.data = data;
+        window.first_part = range;
+        mc_arena mem = scratch;
+        mc_qmat q;
+        MC_TRY(mc_container_qmat(&window, 0, 0, 1, &mem, &q, err));
+        MC_TRY(measure_codes(p, &q, at, mem, err));
+    }
+    return MC_OK;
+}
+
 static mc_status measure_quantized(const piece *p, mc_arena scratch, mc_err *err)
 {
+    if (p->spec->group == 0) return measure_one_scale(p, scratch, err);
     const mc_weight_shape shape = mc_weight_code_shape(p->spec);
     const size_t step = mc_pack_row_step(p->spec);
-    size_t block = CHUNK / shape.cols;
+    size_t block = BLOCK / shape.cols;
     block = block < step ? step : block - block % step;
     if (block > shape.rows) block = shape.rows;
 
@@ -220,7 +234,8 @@ static mc_status measure_quantized(const piece *p, mc_arena scratch, mc_err *err
     return status;
 }
 
-/* Carried tensors must be the bytes of the source. Their zeros are counted where there are values. */
+/* Carried tensors must be the bytes of the source. Their zeros are counted where there are
+ * values. */
 static mc_status measure_dense(const piece *p, mc_arena scratch, mc_err *err)
 {
     uint64_t bytes = 0;
@@ -259,10 +274,10 @@ static mc_status measure_dense(const piece *p, mc_arena scratch, mc_err *err)
 static mc_status make(void *data, size_t i, void *slot, mc_arena scratch, mc_err *err)
 {
     const job *j = data;
-    const size_t weight = weight_of(j, i);
+    const size_t weight = mc_pieces_tensor(&j->pieces, i);
     const mc_weight_spec *spec = &j->c->weight[weight];
     const uint64_t each = piece_elements(spec);
-    const uint64_t first = (i - j->first_piece[weight]) * each;
+    const uint64_t first = (i - j->pieces.first[weight]) * each;
     const uint64_t left = j->pair[weight]->count - first;
     const piece p = {j, j->pair[weight], spec, weight, first, left < each ? left : each, slot};
 
@@ -270,6 +285,7 @@ static mc_status make(void *data, size_t i, void *slot, mc_arena scratch, mc_err
     const mc_status status = spec->form == MC_FORM_DENSE ? measure_dense(&p, scratch, err)
                                                          : measure_quantized(&p, scratch, err);
     release(&p, p.first, p.first + p.count);
+    mc_meter_add(j->in->meter, mc_bytes_before(p.source->dtype, p.count));
     return status;
 }
 
@@ -292,9 +308,9 @@ static mc_status take(void *data, size_t i, void *slot, mc_err *err)
 {
     (void)err;
     job *j = data;
-    const size_t weight = weight_of(j, i);
+    const size_t weight = mc_pieces_tensor(&j->pieces, i);
     mc_sums_merge(&j->running, slot);
-    if (i + 1 < j->first_piece[weight + 1]) return MC_OK;
+    if (!mc_pieces_is_last(&j->pieces, weight, i)) return MC_OK;
     report_sums(&j->report[weight], &j->running);
     memset(&j->running, 0, sizeof j->running);
     return MC_OK;
@@ -315,21 +331,20 @@ static void begin_report(const job *j, size_t i)
     report_sums(r, &j->running); /* empty tensors have no piece */
 }
 
-mc_status mc_verify_weights(const mc_model *reference, const mc_container *c, mc_pool *pool,
-                            mc_arena *mem, mc_report *out, mc_err *err)
+mc_status mc_verify_weights(const mc_verify_input *input, mc_arena *mem, mc_report *out,
+                            mc_err *err)
 {
+    const mc_container *c = input->container;
     *out = (mc_report){.pass = true, .tensors = c->weights};
-    job j = {.reference = reference, .c = c};
-    MC_TRY(mc_verify_match(reference, c, mem, &j.pair, err));
+    job j = {.in = input, .c = c};
+    MC_TRY(mc_verify_match(input->reference, c, mem, &j.pair, err));
     MC_TRY(cut(&j, mem, err));
     j.report = out->tensor = MC_NEW(mem, mc_tensor_report, c->weights ? c->weights : 1);
     if (!out->tensor) return mc_no_room(err, "the tensors of the report");
     for (size_t i = 0; i < c->weights; i++) begin_report(&j, i);
 
-    const mc_stream stream = {.n = (size_t)j.first_piece[c->weights],
-                              .slot_bytes = sizeof(mc_sums),
-                              .make = make,
-                              .take = take};
-    MC_TRY(mc_pool_stream(pool, &stream, &j, err));
-    return mc_verify_totals(reference, c, mem, out, err);
+    const mc_stream stream = {
+        .n = mc_pieces_count(&j.pieces), .slot_bytes = sizeof(mc_sums), .make = make, .take = take};
+    MC_TRY(mc_pool_stream(input->pool, &stream, &j, err));
+    return mc_verify_totals(input->reference, c, mem, out, err);
 }

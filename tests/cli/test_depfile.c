@@ -62,6 +62,15 @@ Test(depfile, refuses_line_breaks)
     mc_text_close(&text);
 }
 
+Test(depfile, names_its_path_once_when_it_cannot_be_written)
+{
+    const char *const dep[] = {"in"};
+    mc_err err = {0};
+    cr_expect_eq(mc_depfile_write("/nowhere/d", "out", dep, 1, &err), MC_E_IO);
+    cr_expect(strncmp(err.text, "/nowhere/d: ", 12) == 0, "%s", err.text);
+    cr_expect_not(strstr(err.text + 1, "/nowhere/d: "), "%s", err.text);
+}
+
 Test(depfile, is_written_whole)
 {
     char path[64];

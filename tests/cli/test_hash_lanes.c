@@ -1,4 +1,5 @@
-/* Hashing aside: the digests are those of the whole files, however and in whatever order they were wanted. */
+/* Hashing aside: the digests are those of the whole files, however and in whatever order they were
+ * wanted. */
 #include "cli/pipeline_hash.h"
 #include "tests/support/scratch_model.h"
 

@@ -84,17 +84,28 @@ Test(gate, metrics_read_the_field_of_their_name)
     static const struct {
         const char *name;
         double value;
-    } wanted[] = {{"source_bytes", 1},       {"container_bytes", 2},
-                  {"flash_bytes", 2},        {"bits_per_weight", 3},
-                  {"parameters", 4},         {"quantized_parameters", 5},
-                  {"min_tensor_sqnr_db", 6}, {"mean_tensor_sqnr_db", 7},
-                  {"max_abs_error", 8},      {"max_relative_error", 9},
-                  {"clipped", 10},           {"zeros", 11},
-                  {"tensors", 12},           {"quantized_tensors", 13}};
+    } wanted[] = {{"source_bytes", 1},
+                  {"container_bytes", 2},
+                  {"flash_bytes", 2},
+                  {"bits_per_weight", 3},
+                  {"parameters", 4},
+                  {"quantized_parameters", 5},
+                  {"min_tensor_sqnr_db", 6},
+                  {"mean_tensor_sqnr_db", 7},
+                  {"max_abs_error", 8},
+                  {"max_relative_error", 9},
+                  {"clipped", 10},
+                  {"zeros", 11},
+                  {"tensors", 12},
+                  {"quantized_tensors", 13},
+                  {"macs", (double)NAN},
+                  {"ram_bytes", (double)NAN},
+                  {"min_site_sqnr_db", (double)NAN}};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        double value = (double)NAN;
+        double value = -1;
         cr_expect(mc_report_metric(&r, wanted[i].name, &value));
-        cr_expect_eq(value, wanted[i].value, "%s is %g", wanted[i].name, value);
+        cr_expect(value == wanted[i].value || (isnan(value) && isnan(wanted[i].value)), "%s is %g",
+                  wanted[i].name, value);
     }
 }
 
@@ -102,10 +113,11 @@ Test(gate, an_unknown_metric_is_answered_with_the_nearest_and_all)
 {
     expect_refused(
         "min_tensor_snqr_db>=20",
-        "there is no metric \"min_tensor_snqr_db\"; did you mean \"min_tensor_sqnr_db\"? there are: "
-        "source_bytes, container_bytes, flash_bytes, bits_per_weight, parameters, "
-        "quantized_parameters, min_tensor_sqnr_db, mean_tensor_sqnr_db, max_abs_error, "
-        "max_relative_error, clipped, zeros, tensors, quantized_tensors");
+        "there is no metric \"min_tensor_snqr_db\"; did you mean \"min_tensor_sqnr_db\"? there "
+        "are: "
+        "source_bytes, container_bytes, flash_bytes, bits_per_weight, parameters, macs, ram_bytes, "
+        "quantized_parameters, min_tensor_sqnr_db, mean_tensor_sqnr_db, min_site_sqnr_db, "
+        "max_abs_error, max_relative_error, clipped, zeros, tensors, quantized_tensors");
     mc_gate gate;
     cr_expect_eq(parse("Zeros<1", &gate), MC_E_USAGE, "case matters");
     cr_expect(strstr(err.text, "did you mean \"zeros\"?"), "%s", err.text);
@@ -181,6 +193,20 @@ Test(gate, comparisons_are_what_they_say)
         cr_expect_not(judge((double)NAN, wanted[i].op, 2), "nan %s 2", wanted[i].op);
     }
     cr_expect(judge((double)INFINITY, ">=", 20));
+}
+
+Test(gate, what_was_not_measured_meets_no_gate)
+{
+    static const char *const names[] = {"macs", "ram_bytes", "min_site_sqnr_db"};
+    static const char *const ops[] = {"<", "<=", ">", ">=", "=="};
+    mc_report report = {0};
+    for (size_t i = 0; i < 3; i++)
+        for (size_t k = 0; k < 5; k++) {
+            const mc_gate gate = {names[i], ops[k], 0};
+            mc_arena arena = {memory, memory + sizeof memory};
+            cr_assert_eq(mc_gates_apply(&gate, 1, &arena, &report, &err), MC_OK);
+            cr_expect_not(report.pass, "%s %s 0", names[i], ops[k]);
+        }
 }
 
 Test(gate, one_that_fails_fails_the_report)

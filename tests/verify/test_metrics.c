@@ -62,6 +62,23 @@ Test(metrics, pieces_merged_are_one_pass)
     }
 }
 
+/* Numbers of many sizes and signs, so that a sum in another order would round differently. */
+Test(metrics, every_build_gives_the_same_bits)
+{
+    float w[MANY + 3], v[MANY + 3];
+    for (size_t i = 0; i < MANY + 3; i++) {
+        w[i] = ldexpf(sinf((float)i), (int)(i * 7 % 40) - 20);
+        v[i] = i % 11 ? w[i] * 1.01f : 0.0f;
+    }
+    for (size_t k = 1; mc_sums_add_at(k); k++)
+        for (size_t n = 0; n < MANY + 3; n += n < 40 ? 1 : 97) {
+            mc_sums plain = {0}, fast = {0};
+            mc_sums_add_at(0)(&plain, w, v, n, 5);
+            mc_sums_add_at(k)(&fast, w, v, n, 5);
+            cr_expect_eq(memcmp(&plain, &fast, sizeof plain), 0, "%zu numbers", n);
+        }
+}
+
 Test(metrics, the_largest_error_is_found_wherever_it_is)
 {
     float w[37] = {0}, v[37] = {0};
@@ -176,9 +193,23 @@ Test(metrics, histogram_counts_every_code)
         wanted[code[i]]++;
     }
     mc_sums s = {0};
-    mc_sums_codes(&s, code, 1000);
-    mc_sums_codes(&s, code + 1000, sizeof code - 1000);
+    mc_sums_codes(&s, code, 1000, 256);
+    mc_sums_codes(&s, code + 1000, sizeof code - 1000, 256);
     cr_expect_arr_eq(s.histogram, wanted, sizeof wanted);
+}
+
+Test(metrics, narrow_codes_are_counted_like_wide_ones)
+{
+    static const unsigned codes[] = {2, 3, 8, 15, 16, 17};
+    uint8_t code[1031];
+    for (size_t k = 0; k < sizeof codes / sizeof *codes; k++) {
+        for (size_t i = 0; i < sizeof code; i++) code[i] = (uint8_t)((i * i + i / 7) % codes[k]);
+        mc_sums narrow = {0}, wide = {0};
+        mc_sums_codes(&narrow, code, 13, codes[k]);
+        mc_sums_codes(&narrow, code + 13, sizeof code - 13, codes[k]);
+        mc_sums_codes(&wide, code, sizeof code, 256);
+        cr_expect_arr_eq(narrow.histogram, wide.histogram, sizeof wide.histogram, "%u", codes[k]);
+    }
 }
 
 Test(metrics, entropy_is_that_of_the_distribution)

@@ -94,7 +94,8 @@ Test(report_text, shows_all_of_a_few)
     done();
 }
 
-/* The lines of the table that begins behind `title`, up to the first line that is not part of it. */
+/* The lines of the table that begins behind `title`, up to the first line that is not part of
+ * it. */
 static size_t count_aligned(const char *title, size_t *lines)
 {
     const char *at = strstr(text, title);
@@ -155,7 +156,7 @@ Test(report_text, exact_and_nan_are_words)
     s.report.gate[2].value = (double)NAN;
     write_text(false);
     expect_has(" exact ");
-    expect_has("nan  ");
+    expect_has("not measured  ");
     done();
 }
 
@@ -179,7 +180,33 @@ Test(report_text, control_bytes_of_a_name_do_not_reach_the_terminal)
     write_text(false);
     expect_not("\033");
     expect_not("\t");
-    expect_has("a\\x1b[2J\\x09b\\x0ac\\x7f");
+    expect_has("a\\u001b[2J\\tb\\nc\\u007f");
+    done();
+}
+
+Test(report_text, a_name_does_not_turn_the_direction_of_writing)
+{
+    sample_report_open(&s, 0, false);
+    sample_report_rename(&s, 0,
+                         "a\xe2\x80\xae"
+                         "b");
+    write_text(false);
+    expect_not("\xe2\x80\xae");
+    expect_has("a\\u202eb");
+    done();
+}
+
+Test(report_text, a_long_name_is_cut)
+{
+    char name[1001];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    sample_report_open(&s, 0, false);
+    sample_report_rename(&s, 0, name);
+    write_text(false);
+    expect_has("nnn...  ");
+    for (const char *at = text; *at; at += strcspn(at, "\n") + 1)
+        cr_assert_lt(strcspn(at, "\n"), 300, "%s", at);
     done();
 }
 

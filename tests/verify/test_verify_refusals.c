@@ -1,4 +1,5 @@
-/* What verify refuses, with the message: containers and references that do not belong together, numbers that are none. */
+/* What verify refuses, with the message: containers and references that do not belong together,
+ * numbers that are none. */
 #include "tests/support/measured_pair.h"
 
 #include <criterion/criterion.h>
@@ -54,8 +55,8 @@ Test(verify_refusals, a_carried_tensor_that_differs_is_named_with_its_first_byte
     measured_pair_use(&p, measured_pair_reference(&p, 0), bytes);
     char wanted[200];
     snprintf(wanted, sizeof wanted,
-             "c.bin: tensor \"layer0.weight\": byte 100 is %02x, %02x in the reference, though it is "
-             "carried unchanged",
+             "c.bin: tensor \"layer0.weight\": byte 100 is %02x, %02x in the reference, though "
+             "it is carried unchanged",
              found, found ^ 0xff);
     expect_refused(MC_E_MISMATCH, wanted);
     measured_pair_close(&p);
@@ -132,12 +133,14 @@ Test(verify_refusals, another_shape_or_dtype_is_named_with_both)
     t->dim[1] = 400;
     expect_refused(
         MC_E_MISMATCH,
-        "c.bin: tensor \"layer1.weight\": shape [400, 64] in the container, [64, 400] in the reference");
+        "c.bin: tensor \"layer1.weight\": shape [400, 64] in the container, [64, 400] in the "
+        "reference");
     t->dim[0] = 400;
     t->ndim = 1;
     expect_refused(
         MC_E_MISMATCH,
-        "c.bin: tensor \"layer1.weight\": shape [400, 64] in the container, [400] in the reference");
+        "c.bin: tensor \"layer1.weight\": shape [400, 64] in the container, [400] in the "
+        "reference");
     t->dtype = MC_F16;
     expect_refused(MC_E_MISMATCH,
                    "c.bin: tensor \"layer1.weight\": F32 in the container, F16 in the reference");
@@ -150,7 +153,8 @@ Test(verify_refusals, nan_and_infinity_in_the_source_are_named)
     put_f32(1, 20000, NAN);
     expect_refused(MC_E_FORMAT, "ref.safetensors: tensor \"layer1.weight\": element 20000 is nan");
     put_f32(1, 70, -INFINITY);
-    expect_refused(MC_E_FORMAT, "ref.safetensors: tensor \"layer1.weight\": element 70 is infinite");
+    expect_refused(MC_E_FORMAT,
+                   "ref.safetensors: tensor \"layer1.weight\": element 70 is infinite");
     measured_pair_close(&p);
 }
 

@@ -1,9 +1,11 @@
-/* Containers measured against references made for them: figures against a plain loop, totals, what the
- * manifest tells, the same report for any number of threads. */
+/* Containers measured against references made for them: figures against a plain loop, totals, what
+ * the manifest tells, the same report for any number of threads. */
 #include "tests/support/measured_pair.h"
+#include "verify/metrics.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +43,7 @@ static plain measure_plainly(size_t weight)
     cr_assert_eq(mc_container_qmat(&p.container, weight, 0, shape.rows, &mem, &q, &p.err), MC_OK);
     float *w = MC_NEW(&mem, float, t->count), *v = MC_NEW(&mem, float, t->count);
     mc_to_f32(t->dtype, t->data, w, (size_t)t->count);
-    cr_assert_eq(mc_container_to_f32(&p.container, weight, 0, t->count, v, mem, &p.err), MC_OK);
+    cr_assert_eq(mc_container_to_f32(&p.container, weight, 0, t->count, v, &p.err), MC_OK);
     for (size_t i = 0; i < t->count; i++) {
         const double a = (double)w[i], b = (double)v[i], e = fabs(a - b);
         s.ww += a * a;
@@ -51,7 +53,7 @@ static plain measure_plainly(size_t weight)
         if (e > s.most) s.most_at = i;
         if (e > s.most) s.most = e;
         s.zeros += v[i] == 0.0f;
-        s.clipped += mc_grid_clipped(&q.grid, q.params[i / q.group], &w[i], 1);
+        s.clipped += mc_grid_clipped_row(&q.grid, &q.params[i / q.group], &w[i], 1, 1);
         s.histogram[q.code[i]]++;
     }
     return s;
@@ -121,6 +123,30 @@ Test(verify_weights, tensors_of_several_pieces_are_one)
     measured_pair_close(&p);
 }
 
+/* Windows of a weight with one scale begin at whole bytes of all encodings. */
+Test(verify_weights, one_scale_for_a_large_tensor_is_read_in_windows)
+{
+    static const char *const levels[] = {"ternary", "e2m1", "int3", "int5", "int8", "int1"};
+    container_builder_begin(&builder, 11);
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        container_builder_quantized(
+            &builder, (mc_grid){.levels = mc_levels_find(levels[i]), .scale_dtype = MC_F16}, 211,
+            i == 2 ? 5003 : 333, 0);
+    container_builder_quantized(&builder,
+                                (mc_grid){.levels = mc_levels_int(4),
+                                          .offset = MC_OFFSET_FREE,
+                                          .scale_dtype = MC_F16,
+                                          .sub_bits = 6,
+                                          .super = 8},
+                                100, 1000, 0);
+    cr_assert_geq(builder.weights, 6u);
+    for (size_t w = 0; w < builder.weights; w++) builder.weight[w].dtype = MC_F32;
+    measured_pair_open(&p, &builder, true);
+    measure();
+    for (size_t w = 0; w < builder.weights; w++) expect_figures(w);
+    measured_pair_close(&p);
+}
+
 /* Every kind of weight there is; the source is what the container decodes to. */
 Test(verify_weights, nothing_lost_is_exact_for_every_kind_of_weight)
 {
@@ -171,6 +197,58 @@ Test(verify_weights, any_number_of_threads_gives_the_same_report)
     }
     free(wanted);
     measured_pair_close(&p);
+}
+
+static void count_to(void *to, uint64_t bytes)
+{
+    atomic_fetch_add((atomic_uint_least64_t *)to, bytes);
+}
+
+Test(verify_weights, the_meter_gets_every_byte_of_the_tensors)
+{
+    atomic_uint_least64_t seen = 0;
+    container_builder_begin(&builder, 13);
+    container_builder_little(&builder);
+    container_builder_quantized(&builder, int4(), 3000, 1024, 32);
+    container_builder_dense(&builder, MC_F6_E2M3, (const int[]){4, 1000001, -1});
+    measured_pair_open(&p, &builder, true);
+    p.meter = (mc_meter){count_to, &seen};
+    measure();
+    uint64_t wanted = 0;
+    for (size_t i = 0; i < p.model.tensors; i++) wanted += p.model.tensor[i].bytes;
+    cr_expect_eq(atomic_load(&seen), wanted);
+    measured_pair_close(&p);
+}
+
+Test(verify_weights, the_memory_bound_grows_with_threads_rows_and_what_was_inflated)
+{
+    container_builder_begin(&builder, 14);
+    container_builder_quantized(&builder, int4(), 400, 1024, 32);
+    container_builder_quantized(&builder, int4(), 2, 300000, 0); /* unpacked a little at a time */
+    measured_pair_open(&p, &builder, false);
+    const uint64_t one = mc_verify_memory(&p.container, 1), two = mc_verify_memory(&p.container, 2);
+    cr_expect_geq(two - one, mc_verify_scratch_bytes() + sizeof(mc_sums));
+    measured_pair_close(&p);
+
+    builder.weights = 1;
+    container_builder_quantized(&builder, int4(), 2, 4000000, 32);
+    measured_pair_open(&p, &builder, false);
+    cr_expect_geq(mc_verify_memory(&p.container, 1) - one, 4000000u, "a row is unpacked whole");
+    cr_expect_geq(mc_verify_memory(&p.container, 2) - two, 8000000u, "by each thread");
+    measured_pair_close(&p);
+
+    static const unsigned char zeros[500000];
+    uint64_t bytes[2];
+    builder.weights = 1;
+    builder.side[builder.sides++] = (mc_side_file){"zeros", zeros, sizeof zeros};
+    for (size_t compress = 0; compress < 2; compress++) {
+        builder.compress = compress;
+        measured_pair_open(&p, &builder, false);
+        bytes[compress] = mc_verify_memory(&p.container, 1);
+        cr_expect_eq(mc_container_inflated_bytes(&p.container) >= sizeof zeros, compress == 1);
+        measured_pair_close(&p);
+    }
+    cr_expect_geq(bytes[1] - bytes[0], sizeof zeros);
 }
 
 Test(verify_weights, totals_are_made_of_the_tensors)
@@ -291,6 +369,32 @@ Test(verify_weights, the_manifest_gives_reasons_and_the_recipe)
     char root[MC_SHA256_HEX];
     mc_hex(p.container.root, MC_SHA256_BYTES, root);
     cr_expect_str_eq(report.container_hash, root);
+    measured_pair_close(&p);
+}
+
+/* "layer10.weight" stands before "layer2.weight" in the order of names, and not in the file. */
+Test(verify_weights, reasons_find_their_tensors_in_any_order)
+{
+    enum { TENSORS = 12 };
+    char manifest[1024] = "{\"kept\":{\"nobody\":\"-\"";
+    container_builder_begin(&builder, 12);
+    for (size_t i = 0; i < TENSORS; i++)
+        container_builder_dense(&builder, MC_BF16, (const int[]){2, -1});
+    for (size_t i = TENSORS; i-- > 0;) {
+        const size_t used = strlen(manifest);
+        snprintf(manifest + used, sizeof manifest - used, ",\"layer%zu.weight\":\"%zu\"", i, i);
+    }
+    strcat(manifest, "}}");
+    measured_pair_open(&p, &builder, false);
+    p.container.manifest = manifest;
+    p.container.manifest_bytes = strlen(manifest);
+    measure();
+    for (size_t i = 0; i < TENSORS; i++) {
+        char wanted[8];
+        snprintf(wanted, sizeof wanted, "%zu", i);
+        cr_assert_not_null(report.tensor[i].kept_because, "%zu", i);
+        cr_expect_str_eq(report.tensor[i].kept_because, wanted);
+    }
     measured_pair_close(&p);
 }
 
