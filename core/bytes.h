@@ -65,27 +65,6 @@ static inline void mc_store_u64le(void *to, uint64_t v)
     mc_store_u32le(p + 4, (uint32_t)(v >> 32));
 }
 
-static inline bool mc_take_u16le(mc_cursor *c, uint16_t *out)
-{
-    const unsigned char *p = mc_take(c, 2);
-    if (p) *out = mc_load_u16le(p);
-    return p != NULL;
-}
-
-static inline bool mc_take_u32le(mc_cursor *c, uint32_t *out)
-{
-    const unsigned char *p = mc_take(c, 4);
-    if (p) *out = mc_load_u32le(p);
-    return p != NULL;
-}
-
-static inline bool mc_take_u64le(mc_cursor *c, uint64_t *out)
-{
-    const unsigned char *p = mc_take(c, 8);
-    if (p) *out = mc_load_u64le(p);
-    return p != NULL;
-}
-
 /* True when all `n` bytes are zero (padding is checked, not trusted). */
 bool mc_all_zero(const void *bytes, size_t n);
 

@@ -3,9 +3,10 @@
  * Inputs are mapped, never written. A map whose file shrinks under us raises SIGBUS;
  * mc_map_name_at() tells a signal handler which file it was.
  *
- * An output is an unnamed file in the folder of its destination (O_TMPFILE), or where the
- * file system has none, a temporary one that mc_out_abandon_all() and the next run remove. It gets its name
- * only by mc_out_commit(), after fsync: whoever looks sees the old file, none, or the whole new one. */
+ * An output is an unnamed file in the folder of its destination (O_TMPFILE), or where the file
+ * system has none, a temporary one that mc_out_abandon_all() and the next run remove. It gets its
+ * name only by mc_out_commit(), after fsync: whoever looks sees the old file, none, or the whole
+ * new one. */
 #ifndef MC_CORE_FILE_H
 #define MC_CORE_FILE_H
 
@@ -64,9 +65,9 @@ mc_status mc_out_write(mc_out *out, const void *bytes, size_t n, mc_err *err);
 /* The bytes so far, mapped for reading back before the commit. */
 mc_status mc_out_map(mc_out *out, mc_map *map, mc_err *err);
 
-/* fsync (timed: *fsync_seconds may be NULL), then the name appears as `path` (NULL: the one given to mc_out_open).
- * A path other than that one is replaced when it exists.
- * Frees `out` in every case; on failure nothing is left behind. */
+/* fsync (timed: *fsync_seconds may be NULL), then the name appears as `path` (NULL: the one given
+ * to mc_out_open). A path other than that one is replaced when it exists. Frees `out` in every
+ * case; on failure nothing is left behind. */
 mc_status mc_out_commit(mc_out *out, const char *path, double *fsync_seconds, mc_err *err);
 
 /* Leaves nothing behind. NULL is allowed. */
@@ -81,12 +82,12 @@ bool mc_same_file(const char *a, const char *b);
 /* Would outputs of these names be the same file? Also for names that do not exist yet. */
 bool mc_same_place(const char *a, const char *b);
 
-/* Whether mc_out_open() would refuse the name: MC_E_USAGE and MC_E_IO as there. Nothing is created. */
+/* Whether mc_out_open() would refuse the name, with the same errors. Nothing is created. */
 mc_status mc_out_check(const char *path, bool replace, mc_err *err);
 
 /* Writes a small file whole and atomically, in place of what is there. */
 enum {
-    MC_WRITE_IF_CHANGED = 1, /* keeps an existing file whose bytes are the same, its time stamp included */
+    MC_WRITE_IF_CHANGED = 1, /* keeps a file of the same bytes, its time stamp included */
     MC_WRITE_NO_FSYNC = 2,
 };
 mc_status mc_write_file(const char *path, const void *bytes, size_t n, unsigned flags, mc_err *err);

@@ -10,7 +10,7 @@
 /* A file that was read. Its path is for messages and depfiles; it never enters an output. */
 typedef struct {
     const char *path;
-    const char *role; /* "weights", "index", "config", "tokenizer", … : names the hash in manifests */
+    const char *role; /* "weights", "index", "config", …: the name of its hash in manifests */
     mc_map map;
 } mc_source;
 

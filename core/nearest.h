@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* Letters to insert, delete, replace or swap with their neighbour to turn one text into the other. Texts
- * beyond 63 bytes are as far as can be: UINT_MAX. */
+/* Letters to insert, delete, replace or swap with their neighbour to turn one text into the other.
+ * Texts beyond 63 bytes are as far as can be: UINT_MAX. */
 unsigned mc_edit_distance(const char *a, size_t a_length, const char *b, size_t b_length);
 
 /* Start with {.text, .length}, offer every name, then ask for the best. */

@@ -16,7 +16,8 @@ void mc_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t ou
 
 uint32_t mc_rng_u32(mc_rng rng, uint64_t i);
 
-/* Below `bound` without bias visible at 64 bits (Lemire's multiply on 64 random bits); bound > 0. */
+/* Below `bound`, which is above 0, without bias visible at 64 bits (Lemire's multiply on 64 random
+ * bits). */
 uint64_t mc_rng_below(mc_rng rng, uint64_t i, uint64_t bound);
 
 /* In [0, 1), 24 bits. */

@@ -105,7 +105,8 @@ void mc_text_add_fixed(mc_text *text, double value, int decimals)
     mc_text_add(text, from);
 }
 
-/* Hundredths are rounded as whole numbers, so no locale has a say; what rounds up to 1024 is one of the next unit. */
+/* Hundredths are rounded as whole numbers, so no locale has a say; what rounds up to 1024 is one of
+ * the next unit. */
 const char *mc_size_text(uint64_t bytes, char text[MC_SIZE_TEXT])
 {
     static const char *const unit[] = {"KiB", "MiB", "GiB", "TiB"};

@@ -28,16 +28,18 @@ void mc_text_add_bytes(mc_text *text, const char *more, size_t n);
 void mc_text_addf(mc_text *text, const char *fmt, ...) MC_PRINTF(2, 3);
 void mc_text_add_repeated(mc_text *text, char c, size_t n);
 
-/* `value` with 0..17 decimals and a point in any locale; "inf", "-inf" or "nan" when it is no number. A
- * value that rounds to zero has no sign. */
+/* `value` with 0..17 decimals and a point in any locale; "inf", "-inf" or "nan" when it is no
+ * number. A value that rounds to zero has no sign. */
 void mc_text_add_fixed(mc_text *text, double value, int decimals);
 
-/* "812 B", "9.12 KiB", "12.7 MiB": powers of 1024, as memory and flash are counted. mc_size_text returns `text`. */
+/* "812 B", "9.12 KiB", "12.7 MiB": powers of 1024, as memory and flash are counted. mc_size_text
+ * returns `text`. */
 enum { MC_SIZE_TEXT = 24 };
 const char *mc_size_text(uint64_t bytes, char text[MC_SIZE_TEXT]);
 void mc_text_add_size(mc_text *text, uint64_t bytes);
 
-/* The text, NUL-terminated; free() it. NULL when memory ran out at any point. `text` is empty again. */
+/* The text, NUL-terminated, to be freed; NULL when memory ran out at any point. Leaves `text`
+ * empty. */
 char *mc_text_take(mc_text *text);
 
 /* For a text that is not taken. */

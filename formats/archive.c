@@ -458,8 +458,6 @@ static bool bids(const mc_probe *probe)
 }
 
 const mc_format_reader mc_format_archive = {
-    .name = "archive",
-    .summary = "a zip or tar (gz, bz2, xz, zst) that holds one of the others",
     .bids = bids,
     .read = read_model,
 };

@@ -1,9 +1,11 @@
 /* The container: docs/container.md in code. runtime/mcpk.h holds the on-disk structs and numbers.
  *
- * Writing:  spec -> mc_container_layout (all offsets and sizes, no weights touched: --dry-run shows them)
- *           -> mc_pack_open -> for each slab of rows: mc_pack_encode, mc_pack_put (any thread, any order),
- *           mc_pack_seal (in plan order) -> mc_pack_finish. The header is written last; the caller commits the mc_out.
- * Reading:  mc_container_open checks header, tables, root hash; mc_container_check all the rest. */
+ * Writing:  spec -> mc_container_layout (all offsets and sizes, no weights touched: --dry-run shows
+ *           them) -> mc_pack_open (writes the names) -> for each slab of rows: mc_pack_encode,
+ *           mc_pack_put (any thread, any order), mc_pack_seal (in plan order) -> mc_pack_finish.
+ *           The header is written last; the caller commits the mc_out.
+ * Reading:  mc_container_open checks header, tables, root hash, and the hashes of what it reads:
+ *           names, manifest, compressed sections; mc_container_check all the rest. */
 #ifndef MC_FORMATS_CONTAINER_H
 #define MC_FORMATS_CONTAINER_H
 
@@ -50,13 +52,16 @@ typedef struct {
     uint32_t align;          /* of sections: a power of two, 64..4096 */
     uint16_t target;         /* mc_target.id */
     mc_numerics numerics;
-    bool compress;           /* zlib for each section that gets smaller by it */
+    bool compress; /* zlib for all but names and CRC table. Codes and dense numbers of more than
+                      1 MiB are deflated as they pass and may even grow; every other section stays
+                      raw when it does not shrink. */
 } mc_container_spec;
 
 /* ---- where it goes ---- */
 
 /* Parts of weight w are part[first_part[w]] … part[first_part[w + 1] - 1]; sections without a
- * weight stand before and behind them, in file order. With spec.compress offsets and stored sizes are upper bounds. */
+ * weight stand before and behind them, in file order. With spec.compress offsets and stored sizes
+ * are upper bounds. */
 typedef struct {
     const mc_container_spec *spec;
     mcpk_part *part;
@@ -67,7 +72,8 @@ typedef struct {
 } mc_layout;
 
 /* `spec` must outlive the layout. */
-mc_status mc_container_layout(const mc_container_spec *spec, mc_arena *mem, mc_layout *out, mc_err *err);
+mc_status mc_container_layout(const mc_container_spec *spec, mc_arena *mem, mc_layout *out,
+                              mc_err *err);
 
 /* ---- writing ---- */
 
@@ -84,31 +90,39 @@ typedef struct {
     unsigned pieces;
 } mc_slab;
 
-/* Slabs of a quantized weight start at a multiple of this many rows (of its code shape), so that each starts at a whole byte. */
+/* Slabs of a quantized weight start at a multiple of this many rows (of its code shape), so that
+ * each starts at a whole byte in every part. */
 size_t mc_pack_row_step(const mc_weight_spec *weight);
 
 /* Most bytes mc_pack_encode needs for `rows` rows of the weight. */
 size_t mc_pack_slab_bytes(const mc_weight_spec *weight, size_t rows);
 
-/* Turns rows [row, row + q->rows) into the bytes of the weight's parts. Pure; any thread. `room` is mc_pack_slab_bytes() bytes. */
-void mc_pack_encode(const mc_layout *layout, size_t weight, size_t row, const mc_qmat *q, unsigned char *room, mc_slab *slab);
+/* Turns rows [row, row + q->rows) into the bytes of the weight's parts. Pure; any thread. `room`
+ * has mc_pack_slab_bytes() bytes. */
+void mc_pack_encode(const mc_layout *layout, size_t weight, size_t row, const mc_qmat *q,
+                    unsigned char *room, mc_slab *slab);
 
 /* Dense bytes [offset, offset + n) of the weight, as the source stores them. */
-void mc_pack_dense(const mc_layout *layout, size_t weight, uint64_t offset, const unsigned char *data, uint64_t n, mc_slab *slab);
+void mc_pack_dense(const mc_layout *layout, size_t weight, uint64_t offset,
+                   const unsigned char *data, uint64_t n, mc_slab *slab);
 
 typedef struct mc_pack mc_pack;
 
-/* `out` is of layout->file_bytes bytes, or grows (0) when the spec says compress. */
+/* Begins the file with the names. `out` is of layout->file_bytes bytes, or grows (0) when the spec
+ * says compress. */
 mc_status mc_pack_open(mc_out *out, const mc_layout *layout, mc_pack **pack, mc_err *err);
 
 /* Writes the slab's bytes; any thread, any order. */
 mc_status mc_pack_put(mc_pack *pack, const mc_slab *slab, mc_err *err);
 
-/* Hashes the slab; one at a time, in file order of each part. (Compressed containers are written here.) */
+/* Hashes the slab; one at a time, in file order of each part. Compressed containers are written
+ * here. */
 mc_status mc_pack_seal(mc_pack *pack, const mc_slab *slab, mc_err *err);
 
-/* Writes names, side files, manifest, hashes, tables and at last the header. `file_bytes` is the final size. */
-mc_status mc_pack_finish(mc_pack *pack, const char *manifest, uint8_t root[MC_SHA256_BYTES], uint64_t *file_bytes, mc_err *err);
+/* Writes side files, manifest, CRC table, the tables of the front and at last the header.
+ * `file_bytes` is the final size. */
+mc_status mc_pack_finish(mc_pack *pack, const char *manifest, uint8_t root[MC_SHA256_BYTES],
+                         uint64_t *file_bytes, mc_err *err);
 void mc_pack_close(mc_pack *pack); /* in every case; NULL is allowed */
 
 /* ---- reading ---- */
@@ -136,24 +150,34 @@ typedef struct {
 /* True when the file begins like a container. */
 bool mc_container_is(const unsigned char *head, size_t bytes);
 
-/* Opens `path`: MC_E_FORMAT not a container, MC_E_UNSUPPORTED another version or an unknown required section,
- * MC_E_MISMATCH anything that the root hash or the sizes contradict. */
+/* Opens `path`: MC_E_FORMAT not a container, MC_E_UNSUPPORTED another version or something required
+ * that this program does not know, MC_E_MISMATCH whatever the root hash or the sizes contradict.
+ *
+ * Compressed sections are inflated here, all of them, each after its hash was checked: the
+ * container then holds mc_container_inflated_bytes() bytes beside its map. */
 mc_status mc_container_open(const char *path, unsigned flags, mc_container *out, mc_err *err);
 
 /* The same from a map that the container takes over (also on failure). */
 mc_status mc_container_open_map(mc_map map, const char *path, mc_container *out, mc_err *err);
 void mc_container_close(mc_container *c);
 
-/* Hashes of all sections, CRC table, zero padding. MC_E_MISMATCH names the section. */
+/* Bytes of memory that inflated sections take; 0 when nothing is compressed. */
+uint64_t mc_container_inflated_bytes(const mc_container *c);
+
+/* Hashes of all sections, CRC table, zero padding; then whether the bytes mean something: the
+ * manifest is JSON (else MC_E_FORMAT), scales and offsets are finite (else MC_E_FORMAT), scales of
+ * an allowed sign, codes those of their levels. All else is MC_E_MISMATCH. The message names the
+ * section; of several, the largest one. */
 mc_status mc_container_check(const mc_container *c, mc_pool *pool, mc_err *err);
 
-const mc_weight_spec *mc_container_find(const mc_container *c, const char *name, size_t *index);
-
-/* Rows [row, row + rows) of the code shape (mc_weight_code_shape) of a quantized weight, as numbers again. */
-mc_status mc_container_qmat(const mc_container *c, size_t weight, size_t row, size_t rows, mc_arena *mem, mc_qmat *out, mc_err *err);
+/* Rows [row, row + rows) of the code shape (mc_weight_code_shape) of a quantized weight, as numbers
+ * again. */
+mc_status mc_container_qmat(const mc_container *c, size_t weight, size_t row, size_t rows,
+                            mc_arena *mem, mc_qmat *out, mc_err *err);
 
 /* Elements [first, first + count) in row-major order, of any form that has a conversion to f32. */
-mc_status mc_container_to_f32(const mc_container *c, size_t weight, uint64_t first, uint64_t count, float *out, mc_arena scratch, mc_err *err);
+mc_status mc_container_to_f32(const mc_container *c, size_t weight, uint64_t first, uint64_t count,
+                              float *out, mc_err *err);
 
 /* The bytes of a dense weight. */
 const unsigned char *mc_container_dense(const mc_container *c, size_t weight, uint64_t *bytes);

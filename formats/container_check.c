@@ -1,17 +1,29 @@
 /* Everything that opening left out: the SHA-256 of each section, the CRC table, the padding between
- * sections. One section is one task; its pages are given back as they are hashed, so that a large
- * container does not become resident. */
+ * sections, the manifest, and whether what is in the weights makes numbers.
+ *
+ * One section is one task, since its hash is one chain; the largest goes first, so that no thread
+ * is left with it alone. Its CRCs are computed on the way, while the bytes are in the cache. Pages
+ * are given back as they are read, so that a large container does not become resident. */
 #include "formats/container_records.h"
 
 #include "core/bytes.h"
 #include "core/ckd.h"
+#include "core/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { STEP = 1 << 22 }; /* bytes between two releases; a multiple of the CRC chunk */
 
+/* A section and its bytes, for sorting. */
+typedef struct {
+    uint64_t stored;
+    size_t i;
+} sized;
+
 typedef struct {
     const mc_container *c;
+    const sized *order; /* all sections, the largest first */
     const unsigned char *hashes;
     const unsigned char *crc; /* the CRC table, or NULL */
     uint64_t *first_chunk;    /* of each section in it */
@@ -63,10 +75,11 @@ static mc_status check_bytes(const checker *k, size_t i, mc_sha256 *sha, mc_err 
     return crcs;
 }
 
-static mc_status check_section(void *job, size_t i, mc_arena scratch, mc_err *err)
+static mc_status check_section(void *job, size_t task, mc_arena scratch, mc_err *err)
 {
     (void)scratch;
     const checker *k = job;
+    const size_t i = k->order[task].i;
     const mcpk_part *p = &k->c->part[i];
     if (p->offset > k->c->map.size || p->stored > k->c->map.size - p->offset)
         return MC_OK; /* cut off, as opening allowed */
@@ -75,6 +88,13 @@ static mc_status check_section(void *job, size_t i, mc_arena scratch, mc_err *er
     const mc_status status = check_bytes(k, i, sha, err);
     mc_sha256_close(sha);
     return status;
+}
+
+static mc_status check_contents(void *job, size_t task, mc_arena scratch, mc_err *err)
+{
+    (void)scratch;
+    const checker *k = job;
+    return mc_check_contents(k->c, k->order[task].i, err);
 }
 
 static mc_status check_padding(const mc_container *c, mc_err *err)
@@ -91,29 +111,52 @@ static mc_status check_padding(const mc_container *c, mc_err *err)
     return MC_OK;
 }
 
-static mc_status check_all(checker *k, mc_pool *pool, mc_err *err)
+/* Its hash says that it was written like that; what it says is not looked at here. */
+static mc_status check_manifest(const mc_container *c, mc_err *err)
+{
+    mc_json *json;
+    if (!c->manifest) return MC_OK;
+    MC_TRY(mc_json_parse(c->manifest, c->manifest_bytes, "the manifest", &json, err));
+    mc_json_free(json);
+    return MC_OK;
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const sized *x = a, *y = b;
+    if (x->stored != y->stored) return x->stored > y->stored ? -1 : 1;
+    return x->i < y->i ? -1 : 1;
+}
+
+static mc_status check_all(checker *k, sized *order, mc_pool *pool, mc_err *err)
 {
     const mc_container *c = k->c;
     uint64_t chunks = 0;
     for (size_t i = 0; i < c->parts; i++) {
+        order[i] = (sized){c->part[i].stored, i};
         k->first_chunk[i] = chunks;
         if (c->part[i].type == MCPK_SECTION_CRC)
             k->crc = c->data[i];
         else
             chunks += mc_ceil_div(c->part[i].stored, MCPK_CRC_CHUNK);
     }
+    qsort(order, c->parts, sizeof *order, larger_first);
     MC_TRY(mc_pool_for(pool, c->parts, check_section, k, err));
-    return check_padding(c, err);
+    MC_TRY(check_padding(c, err));
+    MC_TRY(check_manifest(c, err));
+    return mc_pool_for(pool, c->parts, check_contents, k, err);
 }
 
 mc_status mc_container_check(const mc_container *c, mc_pool *pool, mc_err *err)
 {
     mc_region memory;
-    MC_TRY(mc_region_open(&memory, c->parts * sizeof(uint64_t) + 4096, err));
+    MC_TRY(mc_region_open(&memory, c->parts * (sizeof(uint64_t) + sizeof(sized)) + 4096, err));
     checker k = {.c = c, .hashes = c->map.data + mc_load_u64le(c->map.data + MCPK_AT_HASHES)};
     k.first_chunk = MC_NEW(&memory.arena, uint64_t, c->parts);
-    mc_status status =
-        k.first_chunk ? check_all(&k, pool, err) : mc_no_room(err, "the places of the CRCs");
+    sized *order = MC_NEW(&memory.arena, sized, c->parts);
+    k.order = order;
+    mc_status status = k.first_chunk && order ? check_all(&k, order, pool, err)
+                                              : mc_no_room(err, "the order of the sections");
     mc_region_close(&memory);
     return status == MC_OK ? MC_OK : mc_wrap(err, "%s", c->path);
 }

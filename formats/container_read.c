@@ -1,8 +1,8 @@
 /* Opening a container. The order is the one docs/container.md asks of every reader: magic and
  * version; sizes of the front; the root hash over it; only then the tables, the names (by their own
  * hash) and what every weight's shape demands of its parts. Sections' bytes are left to
- * mc_container_check, except those that have to be read here: names, manifest, and whatever is
- * compressed. */
+ * mc_container_check, except those that have to be read here, each after its hash: names, manifest,
+ * and whatever is compressed. */
 #include "formats/container_records.h"
 
 #include "core/bytes.h"
@@ -143,6 +143,19 @@ static bool known_type(uint16_t type)
            type == MCPK_SECTION_SIDE;
 }
 
+static mc_status check_owner(const reader *r, const mcpk_part *p, mc_err *err)
+{
+    const bool owned = p->weight != MCPK_NO_WEIGHT;
+    if (p->type != MCPK_SECTION_WEIGHT && owned)
+        return mc_fail(err, MC_E_MISMATCH, "weight %lu is named as its owner",
+                       (unsigned long)p->weight);
+    if (p->type == MCPK_SECTION_WEIGHT && !owned)
+        return mc_fail(err, MC_E_MISMATCH, "every section of type %d has one", MCPK_SECTION_WEIGHT);
+    if (owned && p->weight >= r->weights)
+        return mc_fail(err, MC_E_MISMATCH, "there are %lu weights", (unsigned long)r->weights);
+    return MC_OK;
+}
+
 static mc_status check_section(const reader *r, const mcpk_part *p, mc_err *err)
 {
     const bool weight = p->type == MCPK_SECTION_WEIGHT;
@@ -155,9 +168,7 @@ static mc_status check_section(const reader *r, const mcpk_part *p, mc_err *err)
     if (p->layout != 0 || p->layout_version != 0)
         return mc_fail(err, MC_E_UNSUPPORTED, "layout %u version %u is unknown",
                        (unsigned)p->layout, (unsigned)p->layout_version);
-    if (weight != (p->weight != MCPK_NO_WEIGHT) || (weight && p->weight >= r->weights))
-        return mc_fail(err, MC_E_MISMATCH, "it belongs to weight %lu of %lu",
-                       (unsigned long)p->weight, (unsigned long)r->weights);
+    MC_TRY(check_owner(r, p, err));
     if (!weight && (p->role != MCPK_ROLE_NONE || p->encoding != MCPK_ENCODING_BYTES))
         return mc_fail(err, MC_E_MISMATCH, "role %u and encoding %u without a weight",
                        (unsigned)p->role, (unsigned)p->encoding);
@@ -214,7 +225,10 @@ static mc_status read_index(reader *r, mc_err *err)
             mc_part_load(r->file + r->front.index + (uint64_t)i * MCPK_PART_BYTES, p);
         const char *name = mc_section_text(p, NULL, NULL, text, sizeof text);
         if (!clean) return mc_fail(err, MC_E_MISMATCH, "%s: an unused field is not zero", name);
-        if (check_section(r, p, err) != MC_OK) return mc_wrap(err, "%s", name);
+        if (check_section(r, p, err) != MC_OK)
+            return p->type == MCPK_SECTION_WEIGHT
+                       ? mc_wrap(err, "section %u: %s", (unsigned)i, name)
+                       : mc_wrap(err, "%s", name);
         names += p->type == MCPK_SECTION_NAMES;
         crcs += p->type == MCPK_SECTION_CRC;
         manifests += p->type == MCPK_SECTION_MANIFEST;
@@ -333,14 +347,15 @@ static mc_status inflate_section(reader *r, uint32_t i, mc_err *err)
     mc_container *c = r->c;
     const mcpk_part *p = &c->part[i];
     const char *weight = p->weight < c->weights ? c->weight[p->weight].name : NULL;
+    const char *name = mc_section_text(p, weight, NULL, text, sizeof text);
+    MC_TRY(check_hash(r, p, name, err)); /* inflating is for bytes that somebody vouched for */
     unsigned char *raw = MC_NEW_RAW(&c->memory.arena, unsigned char, (size_t)p->raw);
     if (!raw) return mc_no_room(err, "a compressed section");
     uLongf made = (uLongf)p->raw;
     uLong used = (uLong)p->stored;
     if (uncompress2(raw, &made, r->file + p->offset, &used) != Z_OK || made != p->raw ||
         used != p->stored)
-        return mc_fail(err, MC_E_MISMATCH, "%s: the compressed bytes are damaged",
-                       mc_section_text(p, weight, NULL, text, sizeof text));
+        return mc_fail(err, MC_E_MISMATCH, "%s: the compressed bytes are damaged", name);
     c->data[i] = raw;
     return MC_OK;
 }
@@ -470,6 +485,14 @@ mc_status mc_container_open(const char *path, unsigned flags, mc_container *out,
     *out = (mc_container){0};
     MC_TRY(mc_map_open(path, flags, &map, err));
     return mc_container_open_map(map, path, out, err);
+}
+
+uint64_t mc_container_inflated_bytes(const mc_container *c)
+{
+    uint64_t bytes = 0; /* opening found that the sum fits */
+    for (size_t i = 0; i < c->parts; i++)
+        if (c->data[i] && (c->part[i].flags & MCPK_ZLIB)) bytes += c->part[i].raw;
+    return bytes;
 }
 
 void mc_container_close(mc_container *c)

@@ -19,11 +19,6 @@ static const mc_format_reader *const readers[] = {
 
 enum { READERS = sizeof readers / sizeof readers[0] };
 
-const mc_format_reader *mc_format_at(size_t i)
-{
-    return i < READERS ? readers[i] : NULL;
-}
-
 /* ---- files that are known, but not as models that can be read ---- */
 
 static bool begins(const mc_probe *p, const char *magic, size_t n)

@@ -1,7 +1,8 @@
 /* Readers: a path goes in, an mc_model comes out.
  *
- * To add a format, write formats/<name>.c that defines mc_format_<name>, and add X(<name>) to the list. The
- * first reader whose `bids` says yes to the path reads it. Limits stand in formats/limits.h. */
+ * To add a format, write formats/<name>.c that defines mc_format_<name>, and add X(<name>) to the
+ * list. The first reader whose `bids` says yes to the path reads it. Limits stand in
+ * formats/limits.h. */
 #ifndef MC_FORMATS_FORMATS_H
 #define MC_FORMATS_FORMATS_H
 
@@ -32,8 +33,6 @@ typedef struct {
 } mc_probe;
 
 typedef struct {
-    const char *name;
-    const char *summary;
     bool (*bids)(const mc_probe *probe);
     mc_status (*read)(const char *path, const mc_read_options *options, mc_model *out, mc_err *err);
 } mc_format_reader;
@@ -41,8 +40,6 @@ typedef struct {
 #define X(name) extern const mc_format_reader mc_format_##name;
 MC_FORMATS(X)
 #undef X
-
-const mc_format_reader *mc_format_at(size_t i);
 
 /* Reads the model at `path`: a .safetensors file (with config.json and tokenizer files beside
  * it, when they are there and no_follow is not asked for), a Hugging Face folder, a
@@ -56,7 +53,8 @@ const mc_format_reader *mc_format_at(size_t i);
  *
  * Of shards only the tensors in weight_map count; others are left out with a warning. Metadata
  * is that of all shards; the first by file name wins, with a warning, when they disagree. */
-mc_status mc_model_open(const char *path, const mc_read_options *options, mc_model *out, mc_err *err);
+mc_status mc_model_open(const char *path, const mc_read_options *options, mc_model *out,
+                        mc_err *err);
 
 /* Name and version of the library that unpacks archives. */
 const char *mc_archive_library(void);

@@ -194,8 +194,6 @@ static mc_status read_model(const char *path, const mc_read_options *options, mc
 }
 
 const mc_format_reader mc_format_hf_folder = {
-    .name = "hf_folder",
-    .summary = "a Hugging Face folder, or the index of one",
     .bids = bids,
     .read = read_model,
 };

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define MC_HEADER_LIMIT UINT64_C(100000000)  /* bytes of a safetensors header, like the reference's */
+#define MC_HEADER_LIMIT UINT64_C(100000000)  /* bytes of a safetensors header, as its library has */
 #define MC_INDEX_LIMIT  UINT64_C(100000000)  /* bytes of a shard index */
 #define MC_CONFIG_LIMIT UINT64_C(16777216)   /* bytes of config.json: it becomes a tree in memory */
 #define MC_SPILL_LIMIT  (UINT64_C(64) << 30) /* bytes an archive may unpack to, unless told else */

@@ -1,4 +1,5 @@
-/* How activations and the KV cache are meant to be quantized, in words: one wording for plans, reports and inspection. */
+/* How activations and the KV cache are meant to be quantized, in words: one wording for plans,
+ * reports and inspection. */
 #include "formats/container.h"
 
 #include <stdio.h>

@@ -456,10 +456,12 @@ static mc_status read_header(parse *p)
 
 static mc_cursor header_of(const mc_map *file)
 {
-    const uint64_t n = file->size < PREFIX ? 0 : mc_load_u64le(file->data);
+    static const unsigned char nothing[1];
+    if (file->size < PREFIX) return (mc_cursor){nothing, nothing};
+
+    const uint64_t n = mc_load_u64le(file->data);
     const size_t bytes = n > MC_HEADER_LIMIT || n > file->size - PREFIX ? 0 : (size_t)n;
-    const unsigned char *at = file->size < PREFIX ? file->data : file->data + PREFIX;
-    return (mc_cursor){at, at + bytes};
+    return (mc_cursor){file->data + PREFIX, file->data + PREFIX + bytes};
 }
 
 size_t mc_safetensors_memory(const mc_map *file)
@@ -532,8 +534,6 @@ static mc_status read_model(const char *path, const mc_read_options *options, mc
 }
 
 const mc_format_reader mc_format_safetensors = {
-    .name = "safetensors",
-    .summary = "a .safetensors file",
     .bids = bids,
     .read = read_model,
 };

@@ -1,7 +1,7 @@
 /* Targets: what a device can hold, and the defaults that suit it.
  *
- * To add one, write formats/target_<name>.c that defines mc_target_<name>, and add X(<name>) to the list.
- * `mcompress targets` prints the table; the plan promises nothing that the target refuses. */
+ * To add one, write formats/target_<name>.c that defines mc_target_<name>, and add X(<name>) to the
+ * list. `mcompress targets` prints the table; the plan promises nothing that the target refuses. */
 #ifndef MC_FORMATS_TARGET_H
 #define MC_FORMATS_TARGET_H
 

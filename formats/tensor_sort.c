@@ -1,8 +1,8 @@
 /* Sorting tensors by name, for headers of a million of them.
  *
- * Names of one model share their beginning ("model.layers."), so strcmp would walk over it each time,
- * through two pointers. Here the eight bytes behind it travel with the index as one number, which
- * settles most comparisons; the tensors move once, at the end. */
+ * Names of one model share their beginning ("model.layers."), so strcmp would walk over it each
+ * time, through two pointers. Here the eight bytes behind it travel with the index as one number,
+ * which settles most comparisons; the tensors move once, at the end. */
 #include "formats/model_build.h"
 
 #include <stdlib.h>

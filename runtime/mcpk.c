@@ -189,29 +189,59 @@ mcpk_status mcpk_part_at(const mcpk *pk, uint32_t i, mcpk_part *out)
     return inside(pk, out->offset, out->stored) ? MCPK_OK : MCPK_E_TRUNCATED;
 }
 
-static mcpk_status check_part(const mcpk *pk, const mcpk_part *p, uint64_t align, uint64_t *at)
+/* By type: the flags a section may have, 0 when this reader does not know it; its parameters. */
+static const struct {
+    uint8_t flags, params;
+} types[] = {[MCPK_SECTION_NAMES] = {MCPK_REQUIRED, 0},
+             [MCPK_SECTION_CRC] = {MCPK_REQUIRED, 1},
+             [MCPK_SECTION_MANIFEST] = {MCPK_REQUIRED | MCPK_ZLIB, 0},
+             [MCPK_SECTION_WEIGHT] = {MCPK_REQUIRED | MCPK_ZLIB, 0},
+             [MCPK_SECTION_SIDE] = {MCPK_REQUIRED | MCPK_ZLIB | MCPK_CUTTABLE, 2}};
+
+/* What the index says beside places and sizes. */
+static mcpk_status check_entry(const mcpk *pk, const mcpk_part *p, unsigned flags, unsigned params)
 {
-    const int known = p->type >= MCPK_SECTION_NAMES && p->type <= MCPK_SECTION_WEIGHT;
-    if (p->offset != *at || p->stored > UINT64_MAX / 2 - *at) return MCPK_E_STRUCTURE;
-    *at = (p->offset + p->stored + align - 1) & ~(align - 1);
-    if (!known && p->type != MCPK_SECTION_SIDE)
-        return p->flags & MCPK_REQUIRED ? MCPK_E_UNSUPPORTED : MCPK_OK;
+    const int owned = p->type == MCPK_SECTION_WEIGHT;
     if (p->flags & ~(MCPK_REQUIRED | MCPK_ZLIB | MCPK_CUTTABLE)) return MCPK_E_UNSUPPORTED;
     if (p->layout || p->layout_version) return MCPK_E_UNSUPPORTED;
-    if (!(p->flags & MCPK_ZLIB) && p->raw != p->stored) return MCPK_E_STRUCTURE;
+    if (p->flags & ~flags) return MCPK_E_STRUCTURE;
+    if (owned ? !(p->flags & MCPK_REQUIRED) || p->weight >= pk->weights
+              : p->weight != MCPK_NO_WEIGHT || p->role || p->encoding)
+        return MCPK_E_STRUCTURE;
+    if (p->type == MCPK_SECTION_CRC && p->param[0] != MCPK_CRC_CHUNK) return MCPK_E_STRUCTURE;
+    while (params < 4)
+        if (p->param[params++]) return MCPK_E_STRUCTURE;
+    return !(p->flags & MCPK_ZLIB) && p->raw != p->stored ? MCPK_E_STRUCTURE : MCPK_OK;
+}
+
+static mcpk_status check_part(const mcpk *pk, const mcpk_part *p, uint64_t align, uint64_t *at)
+{
+    const unsigned type = p->type < sizeof types / sizeof *types ? p->type : 0;
+    mcpk_status status;
+    if (p->offset != *at || p->stored > UINT64_MAX / 2 - *at) return MCPK_E_STRUCTURE;
+    *at = (p->offset + p->stored + align - 1) & ~(align - 1);
+    if (!types[type].flags) return p->flags & MCPK_REQUIRED ? MCPK_E_UNSUPPORTED : MCPK_OK;
+    status = check_entry(pk, p, types[type].flags, types[type].params);
+    if (status != MCPK_OK) return status;
     if (!(p->flags & MCPK_CUTTABLE) && !inside(pk, p->offset, p->stored)) return MCPK_E_TRUNCATED;
     return MCPK_OK;
 }
 
-static mcpk_status open_sections(mcpk *pk, uint64_t front, uint64_t align, uint64_t file_bytes)
+/* Also counts the parts of weights. */
+static mcpk_status open_sections(mcpk *pk, uint64_t front, uint64_t align, uint64_t file_bytes,
+                                 uint32_t *owned)
 {
     mcpk_part p;
     uint64_t at = front, end = front;
     uint32_t i;
     for (i = 0; i < pk->parts; i++) {
+        const uint8_t *entry = pk->index + (size_t)i * MCPK_PART_BYTES;
         mcpk_status status = load_part(pk, i, &p);
         if (status == MCPK_OK) status = check_part(pk, &p, align, &at);
         if (status != MCPK_OK) return status;
+        if (!is_zero(entry + MCPK_P_LAYOUT_VERSION + 2, 2) || !is_zero(entry + MCPK_P_SPARE, 8))
+            return MCPK_E_STRUCTURE;
+        *owned += p.type == MCPK_SECTION_WEIGHT;
         end = p.offset + p.stored;
         if (p.type != MCPK_SECTION_NAMES) continue;
         if (pk->names || (p.flags & MCPK_ZLIB) || !inside(pk, p.offset, p.stored))
@@ -252,13 +282,19 @@ static void take(taker *t, unsigned role, unsigned encoding, uint64_t count)
 
 static mcpk_status check_grid(const mcpk_weight *w, unsigned *bits)
 {
+    const int integers = w->levels < FIRST_TABLE, is_free = w->offset == MCPK_OFFSET_FREE;
+    const int symmetric = integers && w->offset == MCPK_OFFSET_NONE;
     if (w->levels == 0 || w->levels >= FIRST_TABLE + TABLES || w->offset > MCPK_OFFSET_FREE ||
-        w->flags & ~(MCPK_WEIGHT_RESTRICTED | MCPK_WEIGHT_NEGATIVE_SCALE))
+        w->flags & ~(MCPK_WEIGHT_RESTRICTED | MCPK_WEIGHT_NEGATIVE_SCALE) ||
+        !is_number(w->scale_dtype) || w->scale_dtype == MCPK_F8_E5M2)
         return MCPK_E_UNSUPPORTED;
-    if (!is_number(w->scale_dtype) || w->scale_dtype == MCPK_F8_E5M2) return MCPK_E_UNSUPPORTED;
-    *bits = w->levels < FIRST_TABLE ? w->levels : tables[w->levels - FIRST_TABLE].bits;
-    if (w->levels >= FIRST_TABLE && w->offset == MCPK_OFFSET_ZERO) return MCPK_E_STRUCTURE;
-    if (w->sub_bits > 8 || (w->sub_bits == 0) != (w->super == 0)) return MCPK_E_STRUCTURE;
+    *bits = integers ? w->levels : tables[w->levels - FIRST_TABLE].bits;
+    if (!integers && w->offset == MCPK_OFFSET_ZERO) return MCPK_E_STRUCTURE;
+    if (symmetric ? w->levels == 1 : w->flags & MCPK_WEIGHT_RESTRICTED) return MCPK_E_STRUCTURE;
+    if (w->scale_dtype == MCPK_F8_E8M0 && (is_free || w->flags & MCPK_WEIGHT_NEGATIVE_SCALE))
+        return MCPK_E_STRUCTURE;
+    if (w->sub_bits ? w->sub_bits < 4 || w->sub_bits > 8 || !w->super : w->super)
+        return MCPK_E_STRUCTURE;
     if (w->rows == 0 || w->cols == 0 || (w->group && w->cols % w->group)) return MCPK_E_STRUCTURE;
     return MCPK_OK;
 }
@@ -306,6 +342,18 @@ static int check_shape(const mcpk_weight *w)
     return w->rows <= most && w->cols <= most && w->rows * w->cols == product;
 }
 
+/* What form and number of dimensions leave unused in the record. */
+static int unused_is_zero(const uint8_t *p, unsigned ndim, unsigned form)
+{
+    const unsigned dims_end = MCPK_W_DIM + 8 * ndim;
+    if (!is_zero(p + dims_end, MCPK_W_SUPER - dims_end) || !is_zero(p + MCPK_W_SPARE, 12) ||
+        !is_zero(p + MCPK_W_SUB_BITS + 1, 2))
+        return 0;
+    return form != MCPK_FORM_DENSE ||
+           (is_zero(p + MCPK_W_LEVELS, MCPK_W_SUB_BITS + 1 - MCPK_W_LEVELS) &&
+            is_zero(p + MCPK_W_GROUP, 8) && is_zero(p + MCPK_W_SUPER, 4));
+}
+
 static mcpk_status load_weight(const mcpk *pk, uint32_t i, mcpk_weight *w)
 {
     const uint8_t *p = pk->weight_table + (size_t)i * MCPK_WEIGHT_BYTES;
@@ -330,18 +378,15 @@ static mcpk_status load_weight(const mcpk *pk, uint32_t i, mcpk_weight *w)
     w->cols = load64(p + MCPK_W_COLS);
     w->group = load64(p + MCPK_W_GROUP);
     for (k = 0; k < MCPK_MAX_DIMS; k++) w->dim[k] = load64(p + MCPK_W_DIM + 8 * k);
-    if (w->ndim > MCPK_MAX_DIMS || !check_shape(w)) return MCPK_E_STRUCTURE;
-    return MCPK_OK;
+    if (w->ndim > MCPK_MAX_DIMS || !check_shape(w) || !unused_is_zero(p, w->ndim, w->form))
+        return MCPK_E_STRUCTURE;
+    return w->dtype >= 1 && w->dtype < sizeof dtype_bits ? MCPK_OK : MCPK_E_UNSUPPORTED;
 }
 
 mcpk_status mcpk_weight_at(const mcpk *pk, uint32_t i, mcpk_weight *out)
 {
-    taker t;
+    taker t = {pk, out, i, 0, MCPK_OK};
     if (i >= pk->weights) return MCPK_E_MISSING;
-    t.pk = pk;
-    t.w = out;
-    t.weight = i;
-    t.taken = 0;
     t.status = load_weight(pk, i, out);
     if (t.status != MCPK_OK) return t.status;
     if (out->form == MCPK_FORM_DENSE) {
@@ -400,13 +445,44 @@ static mcpk_status open_tables(mcpk *pk, uint64_t align, uint64_t *front)
                : MCPK_E_STRUCTURE;
 }
 
+static mcpk_status check_header(const uint8_t *h)
+{
+    const unsigned activations = h[MCPK_AT_ACT_BITS], kv = h[MCPK_AT_KV_BITS];
+    if (activations - 1 > 15u || kv - 1 > 15u || h[MCPK_AT_ACT_MODE] > MCPK_ACT_STATIC ||
+        h[MCPK_AT_MEASURED] > 1)
+        return MCPK_E_UNSUPPORTED;
+    if (!is_zero(h + MCPK_AT_MEASURED + 1, MCPK_AT_ROLLBACK - MCPK_AT_MEASURED - 1) ||
+        !is_zero(h + MCPK_AT_HEADER_SPARE, MCPK_HEADER_BYTES - MCPK_AT_HEADER_SPARE))
+        return MCPK_E_STRUCTURE;
+    return MCPK_OK;
+}
+
+/* Every weight, in the order of its names and of its parts, which are all there are. */
+static mcpk_status open_weights(const mcpk *pk, uint32_t owned)
+{
+    mcpk_weight w;
+    const char *name = (const char *)pk->names;
+    uint32_t i, next = 0;
+    for (i = 0; i < pk->weights; i++) {
+        const uint8_t *record = pk->weight_table + (size_t)i * MCPK_WEIGHT_BYTES;
+        const mcpk_status status = mcpk_weight_at(pk, i, &w);
+        if (status != MCPK_OK) return status;
+        if (w.name != name || strlen(name) != load32(record + MCPK_W_NAME_BYTES) ||
+            (i > 0 && w.first_part != next))
+            return MCPK_E_STRUCTURE;
+        name += strlen(name) + 1;
+        next = w.first_part + w.parts;
+        owned -= w.parts;
+    }
+    return owned == 0 ? MCPK_OK : MCPK_E_STRUCTURE;
+}
+
 mcpk_status mcpk_open(const void *base, size_t bytes, mcpk *out)
 {
     const uint8_t *h = (const uint8_t *)base;
-    mcpk_weight w;
     mcpk_status status;
     uint64_t front, align, file_bytes;
-    uint32_t i;
+    uint32_t owned = 0;
     memset(out, 0, sizeof *out);
     if (bytes < MCPK_MAGIC_BYTES || memcmp(h, MCPK_MAGIC, MCPK_MAGIC_BYTES) != 0)
         return MCPK_E_MAGIC;
@@ -427,9 +503,9 @@ mcpk_status mcpk_open(const void *base, size_t bytes, mcpk *out)
     out->kv_bits = h[MCPK_AT_KV_BITS];
     out->measured = h[MCPK_AT_MEASURED];
     status = open_tables(out, align, &front);
-    if (status == MCPK_OK) status = open_sections(out, front, align, file_bytes);
-    for (i = 0; i < out->weights && status == MCPK_OK; i++) status = mcpk_weight_at(out, i, &w);
-    return status;
+    if (status == MCPK_OK) status = check_header(h);
+    if (status == MCPK_OK) status = open_sections(out, front, align, file_bytes, &owned);
+    return status == MCPK_OK ? open_weights(out, owned) : status;
 }
 
 /* ---- rows ---- */
@@ -443,9 +519,7 @@ typedef struct {
 static params params_at(const mcpk_weight *w, size_t g, size_t s)
 {
     const unsigned sub = MCPK_ENCODING_PACKED + w->sub_bits;
-    params p;
-    p.offset = 0.0f;
-    p.zero = 0;
+    params p = {0.0f, 0.0f, 0};
     if (w->sub_bits) {
         p.scale = number(w->scale_dtype, w->data[MCPK_ROLE_SUPER_SCALE], s);
         p.scale = p.scale * (float)code_at(sub, w->data[MCPK_ROLE_SUB_SCALE], g);
@@ -523,19 +597,4 @@ mcpk_status mcpk_row_f32(const mcpk_weight *w, uint64_t row, float *out)
         if (status != MCPK_OK) return status;
     }
     return MCPK_OK;
-}
-
-const char *mcpk_error_text(mcpk_status status)
-{
-    static const char *const text[] = {
-        "ok",
-        "not a container",
-        "a container of another version",
-        "the container ends too early",
-        "sizes in the container contradict each other",
-        "the container needs something this reader does not know",
-        "no such weight, row or section",
-        "a hash or CRC does not match",
-    };
-    return (unsigned)status < sizeof text / sizeof *text ? text[status] : "unknown error";
 }

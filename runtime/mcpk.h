@@ -59,7 +59,7 @@ enum {
     MCPK_AT_ACT_MODE = 95,      /* u8 */
     MCPK_AT_KV_BITS = 96,       /* u8 */
     MCPK_AT_MEASURED = 97,      /* u8 */
-    MCPK_AT_ROLLBACK = 104,     /* u64 */
+    MCPK_AT_ROLLBACK = 104,     /* u64, 0 in this version */
     MCPK_AT_HEADER_SPARE = 112  /* 16 bytes; 98..103 are zero too */
 };
 
@@ -207,7 +207,6 @@ typedef struct {
     const uint8_t *root; /* 32 bytes: what a signature signs */
     const uint8_t *names;
     size_t names_bytes;
-    uint64_t rollback; /* anti-rollback counter */
     uint16_t target;
     uint8_t activation_bits, activation_mode, kv_bits, measured;
 } mcpk;
@@ -233,7 +232,8 @@ typedef struct {
     void (*finish)(void *state, uint8_t digest[MCPK_HASH_BYTES]);
 } mcpk_hash;
 
-/* Checks header, tables and every weight's sizes, without hashing. `base` may be longer than the
+/* Checks header, index and every weight's record and sizes, without hashing; what that leaves out
+ * stands in docs/container.md under "Order of verification". `base` may be longer than the
  * container (a flash partition), or shorter when only cuttable sections are missing. */
 mcpk_status mcpk_open(const void *base, size_t bytes, mcpk *out);
 
@@ -260,6 +260,7 @@ mcpk_status mcpk_verify_part(const mcpk *pk, uint32_t i, const mcpk_hash *sha256
  * flash, not for security. MCPK_E_MISSING: no such chunk, or no table. */
 mcpk_status mcpk_scrub(const mcpk *pk, uint32_t i, uint64_t chunk);
 
+/* A sentence part for a status. */
 const char *mcpk_error_text(mcpk_status status);
 
 #endif

@@ -1,5 +1,5 @@
-/* Is this what was written? Hashes by the caller's SHA-256, and CRCs for worn-out flash. A device
- * that does neither leaves this file out. */
+/* Is this what was written? Hashes by the caller's SHA-256, and CRCs for worn-out flash; and words
+ * for what is wrong. A device that needs none of them leaves this file out. */
 #include "runtime/mcpk.h"
 
 #include <string.h>
@@ -91,4 +91,21 @@ mcpk_status mcpk_scrub(const mcpk *pk, uint32_t i, uint64_t chunk)
     at = chunk * MCPK_CRC_CHUNK;
     n = p.stored - at < MCPK_CRC_CHUNK ? p.stored - at : MCPK_CRC_CHUNK;
     return crc32c(pk->base + (size_t)(p.offset + at), (size_t)n) == wanted ? MCPK_OK : MCPK_E_HASH;
+}
+
+/* ---- words ---- */
+
+const char *mcpk_error_text(mcpk_status status)
+{
+    static const char *const text[] = {
+        "ok",
+        "not a container",
+        "a container of another version",
+        "the container ends too early",
+        "sizes in the container contradict each other",
+        "the container needs something this reader does not know",
+        "no such weight, row or section",
+        "a hash or CRC does not match",
+    };
+    return (unsigned)status < sizeof text / sizeof *text ? text[status] : "unknown error";
 }

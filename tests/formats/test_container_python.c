@@ -1,5 +1,7 @@
 /* The reader in Python, written from docs/container.md alone, must give the numbers of
- * mc_container_to_f32 bit for bit: so the document says enough. Skipped without python3. */
+ * mc_container_to_f32 bit for bit, and so must the codes that verification reads
+ * (mc_container_qmat): so the document says enough. Skipped without python3. */
+#include "core/bytes.h"
 #include "tests/support/container_builder.h"
 
 #include <criterion/criterion.h>
@@ -48,23 +50,47 @@ static int run(const char *arguments, unsigned char *out, size_t room, size_t *n
     return status == -1 ? -1 : status >> 8;
 }
 
+/* The same weight by its codes and the grid, a row at a time. */
+static void expect_same_by_codes(const mc_container *c, size_t w, const float *numbers,
+                                 mc_arena memory)
+{
+    mc_err err;
+    mc_qmat q;
+    const mc_weight_shape shape = mc_weight_code_shape(&c->weight[w]);
+    mc_arena mem = memory;
+    cr_assert_eq(mc_container_qmat(c, w, 0, (size_t)shape.rows, &mem, &q, &err), MC_OK, "%s",
+                 err.text);
+    const size_t groups = mc_qmat_groups(&q);
+    float *row = MC_NEW(&mem, float, q.cols);
+    cr_assert_not_null(row);
+    for (size_t r = 0; r < q.rows; r++) {
+        mc_grid_decode_row(&q.grid, q.params + r * groups, q.code + r * q.cols, groups, q.group,
+                           row);
+        cr_assert_arr_eq(row, numbers + r * q.cols, q.cols * sizeof *row, "%s: row %zu",
+                         c->weight[w].name, r);
+    }
+}
+
 /* All weights that have a conversion, one after the other, as the program decodes them. */
 static size_t decode_here(const char *path, float *out, size_t room)
 {
     mc_err err;
     mc_container c;
+    mc_region memory;
     size_t n = 0;
+    cr_assert_eq(mc_region_open(&memory, 1 << 24, &err), MC_OK);
     cr_assert_eq(mc_container_open(path, 0, &c, &err), MC_OK, "%s", err.text);
     for (size_t w = 0; w < c.weights; w++) {
         const mc_weight_spec *spec = &c.weight[w];
         if (spec->form == MC_FORM_DENSE && !mc_dtype_about(spec->dtype)->to_f32) continue;
         const uint64_t count = spec->rows * spec->cols;
         cr_assert_leq(n + count, room);
-        cr_assert_eq(mc_container_to_f32(&c, w, 0, count, out + n, (mc_arena){0}, &err), MC_OK,
-                     "%s", err.text);
+        cr_assert_eq(mc_container_to_f32(&c, w, 0, count, out + n, &err), MC_OK, "%s", err.text);
+        if (spec->form == MC_FORM_QUANTIZED) expect_same_by_codes(&c, w, out + n, memory.arena);
         n += (size_t)count;
     }
     mc_container_close(&c);
+    mc_region_close(&memory);
     return n;
 }
 
@@ -134,24 +160,75 @@ Test(container_python, prints_one_weight_and_a_line_for_each)
     remove_place(&p);
 }
 
+static int check_image(const place *p, const unsigned char *image, size_t bytes)
+{
+    char arguments[700];
+    unsigned char out[64];
+    size_t n;
+    FILE *file = fopen(p->path, "wb");
+    cr_assert_not_null(file);
+    cr_assert_eq(fwrite(image, 1, bytes, file), bytes);
+    cr_assert_eq(fclose(file), 0);
+    (void)snprintf(arguments, sizeof arguments, "--check '%s'", p->path);
+    return run(arguments, out, sizeof out, &n);
+}
+
+/* The last byte of a part, and one that no writer writes there. Hashes and CRCs fit. */
+Test(container_python, refuses_bytes_that_mean_nothing)
+{
+    static const struct {
+        uint32_t weight;
+        uint8_t role, byte;
+    } lie[] = {
+        {1, MCPK_ROLE_SCALE, 0x7c},        /* F16: infinite or NaN */
+        {1, MCPK_ROLE_SCALE, 0xbc},        /* F16: about -1 */
+        {2, MCPK_ROLE_ZERO, 0x08},         /* 27 of 32 bits are used */
+        {3, MCPK_ROLE_SUPER_OFFSET, 0xfe}, /* F16: NaN */
+        {3, MCPK_ROLE_SUPER_SCALE, 0xc0},  /* F16: about -2 */
+        {5, MCPK_ROLE_CODES, 3},           /* one of five digits is used */
+        {5, MCPK_ROLE_CODES, 243},         /* no five digits */
+        {6, MCPK_ROLE_CODES, 0xf0},        /* e2m1 has 15 levels */
+        {6, MCPK_ROLE_SCALE, 0xff},        /* F8_E8M0: NaN */
+        {MCPK_NO_WEIGHT, 0, '['},          /* the manifest, which ends the file */
+    };
+    need_python();
+    size_t bytes;
+    place p = new_place();
+    container_builder_begin(&builder, 25);
+    container_builder_little(&builder);
+    unsigned char *image = container_builder_image(&builder, &bytes);
+    cr_expect_eq(check_image(&p, image, bytes), 0);
+    for (size_t i = 0; i < sizeof lie / sizeof *lie; i++) {
+        const unsigned char *entry = image + mc_load_u64le(image + MCPK_AT_INDEX);
+        while (mc_load_u32le(entry + MCPK_P_WEIGHT) != lie[i].weight ||
+               entry[MCPK_P_ROLE] != lie[i].role ||
+               (lie[i].weight == MCPK_NO_WEIGHT && entry[MCPK_P_TYPE] != MCPK_SECTION_MANIFEST))
+            entry += MCPK_PART_BYTES;
+        const size_t end =
+            (size_t)(mc_load_u64le(entry + MCPK_P_OFFSET) + mc_load_u64le(entry + MCPK_P_STORED));
+        const unsigned char before = image[end - 1];
+        image[end - 1] = lie[i].byte;
+        container_builder_repair(image, bytes);
+        cr_expect_eq(check_image(&p, image, bytes), 1, "lie %zu", i);
+        image[end - 1] = before;
+    }
+    container_builder_repair(image, bytes);
+    cr_expect_eq(check_image(&p, image, bytes), 0);
+    free(image);
+    remove_place(&p);
+}
+
 Test(container_python, refuses_a_flipped_bit)
 {
     need_python();
-    char arguments[700];
-    unsigned char out[64];
-    size_t bytes, n;
+    size_t bytes;
     place p = new_place();
     container_builder_begin(&builder, 24);
     container_builder_little(&builder);
     unsigned char *image = container_builder_image(&builder, &bytes);
-    (void)snprintf(arguments, sizeof arguments, "--check '%s'", p.path);
     for (size_t at = 3; at < bytes; at += bytes / 12) {
         image[at] ^= 4;
-        FILE *file = fopen(p.path, "wb");
-        cr_assert_not_null(file);
-        cr_assert_eq(fwrite(image, 1, bytes, file), bytes);
-        cr_assert_eq(fclose(file), 0);
-        cr_expect_eq(run(arguments, out, sizeof out, &n), 1, "byte %zu", at);
+        cr_expect_eq(check_image(&p, image, bytes), 1, "byte %zu", at);
         image[at] ^= 4;
     }
     free(image);

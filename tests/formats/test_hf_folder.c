@@ -266,13 +266,3 @@ Test(formats, need_something_to_read)
     scratch_refused("pipe.safetensors", MC_E_USAGE, "pipe.safetensors: is not a regular file");
 }
 
-Test(formats, are_listed)
-{
-    size_t n = 0;
-    for (; mc_format_at(n); n++) {
-        cr_expect(mc_format_at(n)->name && mc_format_at(n)->summary);
-        cr_expect(mc_format_at(n)->bids && mc_format_at(n)->read);
-    }
-    cr_expect_eq(n, 3);
-    cr_expect_null(mc_format_at(n + 1));
-}

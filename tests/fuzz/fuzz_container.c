@@ -1,5 +1,5 @@
-/* A container, opened by the program and by the device's reader. Each input is tried as it is and with its
- * CRCs and hashes made right: otherwise no mutation would ever get past the root hash. */
+/* A container, opened by the program and by the device's reader. Each input is tried as it is and
+ * with its CRCs and hashes made right: otherwise no mutation would ever get past the root hash. */
 #include "tests/fuzz/fuzz_file.h"
 
 #include "core/bytes.h"
@@ -86,12 +86,11 @@ static void repair(uint8_t *file, size_t size)
 /* ---- reading all of it ---- */
 
 /* Rows as the program decodes them; false when it refuses. */
-static bool row_of_program(const mc_container *c, size_t w, uint64_t row, float *to,
-                           mc_arena scratch)
+static bool row_of_program(const mc_container *c, size_t w, uint64_t row, float *to)
 {
     mc_err err = {0};
     const mc_weight_spec *spec = &c->weight[w];
-    return mc_container_to_f32(c, w, row * spec->cols, spec->cols, to, scratch, &err) == MC_OK;
+    return mc_container_to_f32(c, w, row * spec->cols, spec->cols, to, &err) == MC_OK;
 }
 
 /* Bit for bit; the payload of a NaN is nobody's promise. */
@@ -114,7 +113,7 @@ static void read_weight(const mc_container *c, const mcpk *pk, size_t w, mc_aren
     if (!program || !device) return;
     const bool on_device = pk && mcpk_weight_at(pk, (uint32_t)w, &there) == MCPK_OK;
     for (uint64_t row = 0; row < spec->rows && row < ROWS_TRIED; row++) {
-        const bool decoded = row_of_program(c, w, row, program, scratch);
+        const bool decoded = row_of_program(c, w, row, program);
         if (!on_device || mcpk_row_f32(&there, row, device) != MCPK_OK || !decoded) continue;
         must(same_numbers(program, device, (size_t)spec->cols));
     }

@@ -1,4 +1,5 @@
-/* An input of the fuzzer as a file without a name. Include it first: memfd_create is not in POSIX. */
+/* An input of the fuzzer as a file without a name. Include it first: memfd_create is not in
+ * POSIX. */
 #ifndef MC_TESTS_FUZZ_FILE_H
 #define MC_TESTS_FUZZ_FILE_H
 

@@ -1,4 +1,5 @@
-/* The index of a model in several files: the input is the whole file. No accepted name may leave its folder. */
+/* The index of a model in several files: the input is the whole file. No accepted name may leave
+ * its folder. */
 #include "core/bytes.h"
 #include "formats/model_build.h"
 

@@ -1,5 +1,5 @@
-/* The header of a safetensors file: the input is the whole file. What is accepted must lie inside the file,
- * and writing it gives a file that reads back the same. */
+/* The header of a safetensors file: the input is the whole file. What is accepted must lie inside
+ * the file, and writing it gives a file that reads back the same. */
 #include "core/bytes.h"
 #include "formats/safetensors.h"
 

@@ -1,6 +1,6 @@
-/* Runs a fuzz target over the files of folders, without libFuzzer: the corpus as a test. One TAP line a
- * file, printed after the target came back. Each file is also cut short at 32 places: most parsers that
- * read too far do so at an end. */
+/* Runs a fuzz target over the files of folders, without libFuzzer: the corpus as a test. One TAP
+ * line a file, printed after the target came back. Each file is also cut short at 32 places: most
+ * parsers that read too far do so at an end. */
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>

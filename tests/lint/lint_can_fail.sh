@@ -75,6 +75,13 @@ refuses size 'a function of 61 lines'          core/a.c    "int f(void)\n{\n$lon
 refuses size 'the brace on the same line'      core/a.c    "int f(void) {\n$long}"
 refuses size 'a file of 601 lines'             core/a.c    "$(yes '\n' | head -n 600 | tr -d '\n')"
 
+refuses size 'a line of 101 bytes'             core/a.h    "/* $(yes x | head -n 95 | tr -d '\n') */"
+refuses size 'a line of 100 letters, one of them of two bytes' core/a.c "/* $(yes x | head -n 93 | tr -d '\n')é */"
+tree
+printf '/* %s */\n' "$(yes x | head -n 94 | tr -d '\n')" >"$scratch/tree/core/a.c"
+printf '# %s\n' "$(yes x | head -n 110 | tr -d '\n')" >"$scratch/tree/tests/a.sh"
+holds 'size passes over lines of 100 bytes, and longer ones of scripts' sh "$here/size.sh" "$scratch/tree"
+
 passes no_paths
 refuses no_paths 'a path of one machine'       core/a.c    '/* see /ho''me/me/file */'
 refuses no_paths 'work left to do'             core/a.c    '/* TO''DO: later */'

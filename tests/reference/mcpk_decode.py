@@ -4,13 +4,15 @@
     mcpk_decode.py FILE             name, form, shape and SHA-256 of the decoded f32 of every weight
     mcpk_decode.py FILE NAME        the decoded f32 of one weight, little-endian, to standard output
     mcpk_decode.py --all FILE       the same for all weights that have a conversion, one after the other
-    mcpk_decode.py --check FILE     hashes, CRCs and padding only
+    mcpk_decode.py --check FILE     nothing but whether the file keeps all rules, CRCs included
 
 Weights whose dtype has no conversion print "-" instead of a hash. Ends with status 1 and the reason when the
 file breaks a rule. Slow on purpose: every rule stands once, in the document's words.
 """
 
 import hashlib
+import json
+import math
 import struct
 import sys
 import zlib
@@ -102,7 +104,10 @@ def encoded_bytes(encoding, n):
 
 def unpack(encoding, data, n):
     if encoding == BASE3:
-        return [data[i // 5] // 3 ** (i % 5) % 3 for i in range(n)]
+        need(max(data) <= 242, "a byte of base 3 above 242")
+        digits = [byte // 3 ** k % 3 for byte in data for k in range(5)]
+        need(not any(digits[n:]), "elements behind the last one are not zero")
+        return digits[:n]
     bits = encoding - PACKED
     stream = int.from_bytes(data, "little")
     mask = (1 << bits) - 1
@@ -309,7 +314,18 @@ class Container:
         for i, (role, encoding, count) in enumerate(w.needs()):
             data = self.bytes_of(w.first + i)
             found[role] = (from_dtype if encoding < PACKED else unpack)(encoding, data, count)
+            if w.form == 2:
+                self.check_contents(w, role, found[role])
         return found
+
+    def check_contents(self, w, role, elements):
+        """Step 8 for a part of a quantized weight; unpack() has looked at bytes and bits that mean nothing."""
+        if role == CODES and w.levels > 8:
+            need(max(elements) < len(TABLES[w.levels]), "%s: code %d" % (w.name, max(elements)))
+        if role in (SCALE, OFFSET, SUPER_SCALE, SUPER_OFFSET):
+            need(all(math.isfinite(x) for x in elements), "%s: a scale or an offset is not finite" % w.name)
+        if role in (SCALE, SUPER_SCALE) and not w.flags & 2:
+            need(min(elements) >= 0, "%s: a negative scale" % w.name)
 
     def scale_and_offset(self, w, part, group):
         """s and m of a group."""
@@ -334,7 +350,6 @@ class Container:
             s, m = self.scale_and_offset(w, part, group)
             zero = {0: 1 << (w.bits() - 1), 1: part[ZERO][group] if ZERO in part else 0, 2: 0}[w.offset_kind]
             for u in codes[group * size:(group + 1) * size]:
-                need(not table or u < len(table), "%s: code %d" % (w.name, u))
                 v = f32(s * (table[u] if table else float(u - zero)))
                 out.append(v if m is None else f32(v + m))
         return out
@@ -350,6 +365,12 @@ class Container:
             following = self.sections[i + 1].offset if i + 1 < len(self.sections) else s.offset + s.stored
             padding = self.file[s.offset + s.stored:following]
             need(not any(padding), "padding behind section %d" % i)
+        for w in self.weights:
+            if w.form == 2:
+                self.parts_of(w)
+        for i, s in enumerate(self.sections):
+            if s.type == MANIFEST:
+                self.check_manifest(self.bytes_of(i))
         for i, s in enumerate(self.sections):
             if s.type == CRC:
                 table = self.bytes_of(i)
@@ -366,6 +387,12 @@ class Container:
             for k in range(ceil_div(s.stored, 4096)):
                 chunk = self.file[s.offset + 4096 * k:min(s.offset + 4096 * (k + 1), s.offset + s.stored)]
                 need(crc32c(chunk) == struct.unpack_from("<I", table, 4 * (first + k))[0], "a CRC does not match")
+
+    def check_manifest(self, text):
+        try:
+            json.loads(text.decode("utf-8"))
+        except ValueError:
+            raise Refused("the manifest is not JSON")
 
 
 def crc32c(data):

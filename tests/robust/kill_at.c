@@ -1,5 +1,6 @@
-/* Preloaded into the program: ends it by SIGKILL right before or after its N-th call that can change a
- * file system. Between such calls nothing can change, so these are all the moments that differ.
+/* Preloaded into the program: ends it by SIGKILL right before or after its N-th call that can
+ * change a file system. Between such calls nothing can change, so these are all the moments that
+ * differ.
  *
  * KILL_AT=N and KILL_WHEN=before|after say where; KILL_LOG=FILE collects the names of the calls. */
 #define _GNU_SOURCE

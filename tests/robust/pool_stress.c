@@ -1,6 +1,6 @@
-/* The pool and its stream under load, for ThreadSanitizer, under which Criterion cannot start its processes.
- * Prints TAP like the others. What is checked here too: every piece runs once, takes come in order, and the
- * error of the lowest index wins. */
+/* The pool and its stream under load, for ThreadSanitizer, under which Criterion cannot start its
+ * processes. Prints TAP like the others. What is checked here too: every piece runs once, takes
+ * come in order, and the error of the lowest index wins. */
 #include "core/pool.h"
 
 #include <stdbool.h>

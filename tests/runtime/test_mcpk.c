@@ -65,8 +65,8 @@ static void expect_same_rows(const mcpk *pk, const mc_container *c)
             const mcpk_status status = mcpk_row_f32(&w, row, there);
             cr_assert_eq(status, device_reads(&w) ? MCPK_OK : MCPK_E_UNSUPPORTED, "%s", w.name);
             if (status != MCPK_OK) break;
-            cr_assert_eq(mc_container_to_f32(c, i, row * w.cols, w.cols, here, mem, &err), MC_OK,
-                         "%s", err.text);
+            cr_assert_eq(mc_container_to_f32(c, i, row * w.cols, w.cols, here, &err), MC_OK, "%s",
+                         err.text);
             for (uint64_t k = 0; k < w.cols; k++)
                 cr_assert(same(here[k], there[k]), "%s: row %llu, column %llu: %a, not %a", w.name,
                           (unsigned long long)row, (unsigned long long)k, (double)there[k],
@@ -219,6 +219,174 @@ Test(mcpk, holds_a_weight_to_the_sizes_of_its_parts)
         record[wrong[i].at] = before;
     }
     cr_expect_eq(mcpk_open(image, bytes, &pk), MCPK_OK);
+    free(image);
+}
+
+/* One byte of a good container changed at a time. */
+typedef struct {
+    size_t at;
+    uint8_t value;
+    mcpk_status status;
+} change;
+
+static void expect_each(unsigned char *image, size_t bytes, unsigned char *from,
+                        const change *wrong, size_t n)
+{
+    mcpk pk;
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t before = from[wrong[i].at];
+        from[wrong[i].at] = wrong[i].value;
+        cr_expect_eq(mcpk_open(image, bytes, &pk), wrong[i].status, "byte %zu = %u", wrong[i].at,
+                     wrong[i].value);
+        from[wrong[i].at] = before;
+    }
+    cr_expect_eq(mcpk_open(image, bytes, &pk), MCPK_OK);
+}
+
+#define EXPECT_EACH(from, wrong) \
+    expect_each(image, bytes, (from), (wrong), sizeof(wrong) / sizeof *(wrong))
+
+Test(mcpk, refuses_a_header_that_says_what_no_header_says)
+{
+    static const change wrong[] = {
+        {MCPK_AT_ACT_BITS, 0, MCPK_E_UNSUPPORTED},   {MCPK_AT_ACT_BITS, 17, MCPK_E_UNSUPPORTED},
+        {MCPK_AT_ACT_MODE, 3, MCPK_E_UNSUPPORTED},   {MCPK_AT_KV_BITS, 0, MCPK_E_UNSUPPORTED},
+        {MCPK_AT_KV_BITS, 17, MCPK_E_UNSUPPORTED},   {MCPK_AT_MEASURED, 2, MCPK_E_UNSUPPORTED},
+        {MCPK_AT_MEASURED + 1, 1, MCPK_E_STRUCTURE}, {MCPK_AT_ROLLBACK - 1, 1, MCPK_E_STRUCTURE},
+        {MCPK_AT_ROLLBACK, 1, MCPK_E_UNSUPPORTED},   {MCPK_AT_HEADER_SPARE, 1, MCPK_E_STRUCTURE},
+        {MCPK_HEADER_BYTES - 1, 1, MCPK_E_STRUCTURE}};
+    size_t bytes;
+    unsigned char *image = build(false, false, &bytes);
+    EXPECT_EACH(image, wrong);
+    free(image);
+}
+
+/* Of the records of weight 0 (dense, 3), 1 (int4, 2 x 32), 3 (two-level) and 6 (e2m1 under
+ * F8_E8M0). */
+Test(mcpk, refuses_fields_of_a_weight_that_mean_nothing)
+{
+    static const change dense[] = {
+        {MCPK_W_DTYPE, 0, MCPK_E_UNSUPPORTED},   {MCPK_W_DTYPE, 23, MCPK_E_UNSUPPORTED},
+        {MCPK_W_LEVELS, 4, MCPK_E_STRUCTURE},    {MCPK_W_SUB_BITS, 4, MCPK_E_STRUCTURE},
+        {MCPK_W_GROUP, 1, MCPK_E_STRUCTURE},     {MCPK_W_SUPER, 1, MCPK_E_STRUCTURE},
+        {MCPK_W_DIM + 8, 1, MCPK_E_STRUCTURE},   {MCPK_W_DIM + 63, 1, MCPK_E_STRUCTURE},
+        {MCPK_W_SPARE, 1, MCPK_E_STRUCTURE},     {MCPK_W_SPARE + 11, 1, MCPK_E_STRUCTURE},
+        {MCPK_W_NAME_BYTES, 5, MCPK_E_STRUCTURE}};
+    static const change plain[] = {
+        {MCPK_W_DTYPE, 23, MCPK_E_UNSUPPORTED},     {MCPK_W_LEVELS, 1, MCPK_E_STRUCTURE},
+        {MCPK_W_FLAGS, 4, MCPK_E_UNSUPPORTED},      {MCPK_W_SUB_BITS + 1, 1, MCPK_E_STRUCTURE},
+        {MCPK_W_SUB_BITS + 2, 1, MCPK_E_STRUCTURE}, {MCPK_W_DIM + 16, 1, MCPK_E_STRUCTURE},
+        {MCPK_W_FIRST_PART, 4, MCPK_E_STRUCTURE},   {MCPK_W_NAME, 0, MCPK_E_STRUCTURE},
+        {MCPK_W_NAME, 1, MCPK_E_STRUCTURE}};
+    static const change two_level[] = {{MCPK_W_SUB_BITS, 3, MCPK_E_STRUCTURE},
+                                       {MCPK_W_SUB_BITS, 9, MCPK_E_STRUCTURE},
+                                       {MCPK_W_SUPER, 0, MCPK_E_STRUCTURE},
+                                       {MCPK_W_FLAGS, 1, MCPK_E_STRUCTURE}};
+    static const change powers[] = {{MCPK_W_FLAGS, 1, MCPK_E_STRUCTURE},
+                                    {MCPK_W_FLAGS, 2, MCPK_E_STRUCTURE},
+                                    {MCPK_W_OFFSET, 1, MCPK_E_STRUCTURE},
+                                    {MCPK_W_OFFSET, 2, MCPK_E_STRUCTURE}};
+    size_t bytes;
+    unsigned char *image = build(false, false, &bytes);
+    unsigned char *records = image + MCPK_HEADER_BYTES;
+    EXPECT_EACH(records, dense);
+    EXPECT_EACH(records + MCPK_WEIGHT_BYTES, plain);
+    EXPECT_EACH(records + 3 * MCPK_WEIGHT_BYTES, two_level);
+    EXPECT_EACH(records + 6 * MCPK_WEIGHT_BYTES, powers);
+    free(image);
+}
+
+static unsigned char *entry_of(unsigned char *image, unsigned type)
+{
+    unsigned char *entry = image + mc_load_u64le(image + MCPK_AT_INDEX);
+    while (mc_load_u16le(entry + MCPK_P_TYPE) != type) entry += MCPK_PART_BYTES;
+    return entry;
+}
+
+/* A combination that all parts agree with, so that nothing but its meaning is wrong. */
+Test(mcpk, refuses_grids_that_mean_nothing)
+{
+    size_t bytes;
+    mcpk pk;
+    container_builder_begin(&builder, 14);
+    const mc_grid one = {
+        .levels = mc_levels_int(1), .scale_dtype = MC_F8_E4M3, .offset = MC_OFFSET_FREE};
+    container_builder_quantized(&builder, one, 2, 32, 16);
+    unsigned char *image = container_builder_image(&builder, &bytes);
+    unsigned char *record = image + MCPK_HEADER_BYTES;
+    cr_assert_eq(mcpk_open(image, bytes, &pk), MCPK_OK);
+    /* F8_E8M0 with free offsets */
+    record[MCPK_W_SCALE_DTYPE] = MCPK_F8_E8M0;
+    unsigned char *index = entry_of(image, MCPK_SECTION_WEIGHT);
+    index[MCPK_PART_BYTES + MCPK_P_ENCODING] = MCPK_F8_E8M0;
+    index[2 * MCPK_PART_BYTES + MCPK_P_ENCODING] = MCPK_F8_E8M0;
+    cr_expect_eq(mcpk_open(image, bytes, &pk), MCPK_E_STRUCTURE);
+    free(image);
+}
+
+/* Each part says whose it is and each weight where its part is, but in the other order. */
+Test(mcpk, refuses_weights_whose_parts_do_not_follow_one_another)
+{
+    size_t bytes;
+    mcpk pk;
+    container_builder_begin(&builder, 15);
+    container_builder_dense(&builder, MC_F32, (const int[]){3, -1});
+    container_builder_dense(&builder, MC_F32, (const int[]){3, -1});
+    unsigned char *image = container_builder_image(&builder, &bytes);
+    unsigned char *record = image + MCPK_HEADER_BYTES;
+    unsigned char *entry = entry_of(image, MCPK_SECTION_WEIGHT);
+    cr_assert_eq(mcpk_open(image, bytes, &pk), MCPK_OK);
+    const uint32_t first = mc_load_u32le(record + MCPK_W_FIRST_PART);
+    mc_store_u32le(record + MCPK_W_FIRST_PART, first + 1);
+    mc_store_u32le(record + MCPK_WEIGHT_BYTES + MCPK_W_FIRST_PART, first);
+    mc_store_u32le(entry + MCPK_P_WEIGHT, 1);
+    mc_store_u32le(entry + MCPK_PART_BYTES + MCPK_P_WEIGHT, 0);
+    cr_expect_eq(mcpk_open(image, bytes, &pk), MCPK_E_STRUCTURE);
+    free(image);
+}
+
+Test(mcpk, refuses_entries_of_the_index_that_mean_nothing)
+{
+    static const change names[] = {{MCPK_P_FLAGS, MCPK_REQUIRED | MCPK_ZLIB, MCPK_E_STRUCTURE},
+                                   {MCPK_P_FLAGS, MCPK_REQUIRED | MCPK_CUTTABLE, MCPK_E_STRUCTURE},
+                                   {MCPK_P_PARAM, 1, MCPK_E_STRUCTURE},
+                                   {MCPK_P_WEIGHT, 0, MCPK_E_STRUCTURE},
+                                   {MCPK_P_SPARE, 1, MCPK_E_STRUCTURE},
+                                   {MCPK_P_SPARE + 7, 1, MCPK_E_STRUCTURE},
+                                   {MCPK_P_LAYOUT_VERSION + 2, 1, MCPK_E_STRUCTURE}};
+    static const change crc[] = {{MCPK_P_FLAGS, MCPK_ZLIB, MCPK_E_STRUCTURE},
+                                 {MCPK_P_PARAM, 1, MCPK_E_STRUCTURE},
+                                 {MCPK_P_PARAM + 4, 1, MCPK_E_STRUCTURE}};
+    static const change manifest[] = {{MCPK_P_FLAGS, MCPK_CUTTABLE, MCPK_E_STRUCTURE},
+                                      {MCPK_P_FLAGS, 8, MCPK_E_UNSUPPORTED},
+                                      {MCPK_P_ROLE, 1, MCPK_E_STRUCTURE},
+                                      {MCPK_P_ENCODING, 1, MCPK_E_STRUCTURE},
+                                      {MCPK_P_PARAM + 12, 1, MCPK_E_STRUCTURE}};
+    static const change part[] = {{MCPK_P_FLAGS, 0, MCPK_E_STRUCTURE},
+                                  {MCPK_P_FLAGS, MCPK_REQUIRED | MCPK_CUTTABLE, MCPK_E_STRUCTURE},
+                                  {MCPK_P_WEIGHT, 200, MCPK_E_STRUCTURE},
+                                  {MCPK_P_PARAM, 1, MCPK_E_STRUCTURE},
+                                  {MCPK_P_LAYOUT, 1, MCPK_E_UNSUPPORTED},
+                                  {MCPK_P_LAYOUT_VERSION, 1, MCPK_E_UNSUPPORTED}};
+    static const change side[] = {{MCPK_P_PARAM + 8, 1, MCPK_E_STRUCTURE},
+                                  {MCPK_P_TYPE, MCPK_SECTION_GRAPH, MCPK_OK},
+                                  {MCPK_P_TYPE + 1, 1, MCPK_OK},
+                                  {MCPK_P_FLAGS, MCPK_CUTTABLE, MCPK_OK}};
+    size_t bytes;
+    unsigned char *image = build(false, false, &bytes);
+    EXPECT_EACH(entry_of(image, MCPK_SECTION_NAMES), names);
+    EXPECT_EACH(entry_of(image, MCPK_SECTION_CRC), crc);
+    EXPECT_EACH(entry_of(image, MCPK_SECTION_MANIFEST), manifest);
+    EXPECT_EACH(entry_of(image, MCPK_SECTION_WEIGHT), part);
+    EXPECT_EACH(entry_of(image, MCPK_SECTION_SIDE), side);
+
+    /* The last part of the last weight becomes a part of nothing that the weights name. */
+    unsigned char *manifest_entry = entry_of(image, MCPK_SECTION_MANIFEST);
+    mcpk pk;
+    mc_store_u16le(manifest_entry + MCPK_P_TYPE, MCPK_SECTION_WEIGHT);
+    mc_store_u32le(manifest_entry + MCPK_P_WEIGHT, 0);
+    manifest_entry[MCPK_P_FLAGS] = MCPK_REQUIRED;
+    cr_expect_eq(mcpk_open(image, bytes, &pk), MCPK_E_STRUCTURE);
     free(image);
 }
 
