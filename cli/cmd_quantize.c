@@ -4,7 +4,6 @@
 #include "cli/pipeline_budget.h"
 #include "cli/pipeline_outputs.h"
 #include "cli/pipeline_quantize.h"
-#include "core/scheme.h"
 #include "cli/pipeline_verify.h"
 #include "core/text.h"
 #include "formats/formats.h"
