@@ -22,8 +22,9 @@ mc_status mc_plan_seconds(const mc_plan *plan, unsigned threads, double *seconds
     for (size_t i = step / 2; i < plan->works && status == MC_OK; i += step) {
         const mc_work work = plan->work[i];
         if (!plan->entry[work.entry].setup) continue;
+        status = mc_plan_try(plan, work, memory.arena, err); /* brings pages and caches */
         const double start = mc_seconds();
-        status = mc_plan_try(plan, work, memory.arena, err);
+        if (status == MC_OK) status = mc_plan_try(plan, work, memory.arena, err);
         spent += mc_seconds() - start;
         weights +=
             (double)work.count * (double)mc_weight_code_shape(&plan->weight[work.entry]).cols;
