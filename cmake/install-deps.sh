@@ -31,6 +31,7 @@ test_packages() {
     need python3 command -v python3
     need locales test -e /usr/share/i18n/locales/de_DE
     need shellcheck command -v shellcheck
+    need mandoc command -v mandoc
 }
 
 # What continuous integration adds: the second compiler, fuzzing, the device compiler, the oracles' homes.
