@@ -325,9 +325,46 @@ mc_status mc_set_target(const mc_option *option, const char *value, mc_option_si
 
 /* ---- lists ---- */
 
+enum { MOST_COPIES = 1024, LONGEST_PATTERN = 1024 };
+
+/* The largest number up to the closing brace, at least 1. */
+static uint64_t most_in_braces(const char *p)
+{
+    uint64_t most = 1, n = 0;
+    for (; *p && *p != '}'; p++) {
+        const bool digit = *p >= '0' && *p <= '9';
+        n = digit && n <= MOST_COPIES ? n * 10 + (uint64_t)(*p - '0') : 0;
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+/* Why the pattern would cost more than a pattern may, or NULL. The system's compiler copies what is
+ * repeated: once for "+", n times for "{n}", and copies of copies when they nest; what repetitions
+ * in a row mean POSIX leaves open. Names of tensors need little of either. */
+static const char *too_costly(const char *pattern)
+{
+    uint64_t copies = 1;
+    bool repeated = false;
+    if (strlen(pattern) > LONGEST_PATTERN) return "it is longer than 1024 bytes";
+    for (const char *p = pattern; *p && copies <= MOST_COPIES; p++) {
+        const bool repeats = *p == '*' || *p == '+' || *p == '?' || *p == '{';
+        if (repeats && repeated) return "two repetitions in a row";
+        repeated = repeats && *p != '{';
+        if (*p == '+') copies *= 2;
+        if (*p == '{') copies *= most_in_braces(p + 1);
+        if (*p == '}') repeated = true;
+        if (*p == '\\' && p[1]) p++;
+    }
+    return copies > MOST_COPIES ? "its repetitions multiply beyond 1024" : NULL;
+}
+
 /* Compiled and thrown away: a bad pattern shall be refused before any work begins. */
 static mc_status check_pattern(const mc_option *option, const char *pattern, mc_err *err)
 {
+    const char *costly = too_costly(pattern);
+    if (costly) return mc_fail(err, MC_E_USAGE, "--%s %s: %s", option->name, pattern, costly);
+
     regex_t compiled;
     const int bad = regcomp(&compiled, pattern, REG_EXTENDED | REG_NOSUB);
     if (bad == 0) {

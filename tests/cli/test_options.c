@@ -285,6 +285,12 @@ Test(messages, of_rules)
     refused("quantize --bits attn=9", "--bits attn=9: bits 9, allowed: 1, 1.58, 2 to 8, 16");
     refused("quantize --bits attn=", "--bits attn=: bits missing, allowed: 1, 1.58, 2 to 8, 16");
     refused("quantize --bits '(=4'", "--bits (: Unmatched ( or \\(");
+    refused("quantize --keep '(a{99}){99}'",
+            "--keep (a{99}){99}: its repetitions multiply beyond 1024");
+    refused("quantize --keep '((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)'",
+            "--keep ((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+): its repetitions multiply beyond 1024");
+    refused("quantize --keep 'a++'", "--keep a++: two repetitions in a row");
+    refused("quantize --keep 'a{2}*'", "--keep a{2}*: two repetitions in a row");
     refused("quantize --keep 'a[b'", "--keep a[b: Unmatched [, [^, [:, [., or [=");
 }
 
