@@ -4,23 +4,8 @@
 #include "formats/bits.h"
 
 #include "core/bytes.h"
-#include "core/ckd.h"
 
 #include <string.h>
-
-bool mc_bits_bytes(unsigned bits, uint64_t n, uint64_t *bytes)
-{
-    /* n = 8 q + r, so that nothing overflows before the result does. */
-    uint64_t whole;
-    if (!mc_mul_u64(n / 8, bits, &whole)) return false;
-    return mc_add_u64(whole, mc_ceil_div(n % 8 * bits, 8), bytes);
-}
-
-bool mc_base3_bytes(uint64_t n, uint64_t *bytes)
-{
-    *bytes = mc_ceil_div(n, 5);
-    return true;
-}
 
 /* ---- eight codes at a time ---- */
 

@@ -6,15 +6,12 @@
 #ifndef MC_FORMATS_BITS_H
 #define MC_FORMATS_BITS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of `n` codes; false when it does not fit 64 bits. */
-bool mc_bits_bytes(unsigned bits, uint64_t n, uint64_t *bytes);
-bool mc_base3_bytes(uint64_t n, uint64_t *bytes);
-
-/* `n` codes, each below 2^bits (below 3), to the start of `to`. */
+/* How many bytes codes take is said by mc_weight_parts() in core/weight.h.
+ *
+ * `n` codes, each below 2^bits (below 3), to the start of `to`. */
 void mc_bits_pack(unsigned bits, const uint8_t *code, size_t n, unsigned char *to);
 void mc_base3_pack(const uint8_t *code, size_t n, unsigned char *to);
 
