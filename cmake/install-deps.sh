@@ -24,6 +24,7 @@ build_packages() {
     need zlib1g-dev pkg-config --exists zlib
     need libcjson-dev pkg-config --exists libcjson
     need libssl-dev pkg-config --exists libcrypto
+    need libopenblas-dev pkg-config --exists openblas
 }
 
 test_packages() {
@@ -32,6 +33,7 @@ test_packages() {
     need locales test -e /usr/share/i18n/locales/de_DE
     need shellcheck command -v shellcheck
     need mandoc command -v mandoc
+    need libonnx-testdata test -d /usr/share/libonnx-testdata
 }
 
 # What continuous integration adds: the second compiler, fuzzing, the device compiler, the oracles' homes.

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CLASS_F, CLASS_O, CLASS_I, CLASS_C };
+enum { CLASS_F, CLASS_O, CLASS_I, CLASS_C, CLASS_G };
 
 static const mc_dtype_info info[MC_DTYPE_COUNT] = {[MC_DTYPE_NONE] = {.name = "none"},
 #define X(id, name_, bits_, value, class)              \
@@ -24,10 +24,16 @@ const mc_dtype_info *mc_dtype_about(mc_dtype dtype)
     return &info[(unsigned)dtype < MC_DTYPE_COUNT ? dtype : MC_DTYPE_NONE];
 }
 
+static const bool in_safetensors[MC_DTYPE_COUNT] = {
+#define X(id, name_, bits_, value, class) [MC_##id] = CLASS_##class != CLASS_G,
+    MC_DTYPES(X)
+#undef X
+};
+
 mc_dtype mc_dtype_find(const char *name, size_t length)
 {
     for (unsigned i = 1; i < MC_DTYPE_COUNT; i++) {
-        if (!info[i].name) continue;
+        if (!in_safetensors[i]) continue;
         if (strlen(info[i].name) == length && memcmp(info[i].name, name, length) == 0)
             return (mc_dtype)i;
     }

@@ -1,4 +1,4 @@
-/* Element types: the 22 of safetensors, and how each becomes f32.
+/* Element types: the 22 of safetensors and those that only graphs know, and how each becomes f32.
  *
  * A dtype is one line of MC_DTYPES; names, sizes, reading, reports and the container all use that
  * line. The numeric value is written into containers: never reorder, only append. */
@@ -10,7 +10,9 @@
 #include <stdint.h>
 
 /* X(id, safetensors name, bits, value in containers, class); classes: F float with conversion,
- * O float without conversion (carried as it is), I integer or bool, C complex */
+ * O float without conversion (carried as it is), I integer or bool, C complex, G of graphs only:
+ * safetensors has no such name. Elements below 8 bits lie packed, low bits first, without padding
+ * between rows. */
 #define MC_DTYPES(X)                       \
     X(F32, "F32", 32, 1, F)                \
     X(F16, "F16", 16, 2, F)                \
@@ -33,7 +35,13 @@
     X(U32, "U32", 32, 19, I)               \
     X(C64, "C64", 64, 20, C)               \
     X(I64, "I64", 64, 21, I)               \
-    X(U64, "U64", 64, 22, I)
+    X(U64, "U64", 64, 22, I)               \
+    X(U4, "U4", 4, 23, G)                  \
+    X(I4, "I4", 4, 24, G)                  \
+    X(U2, "U2", 2, 25, G)                  \
+    X(I2, "I2", 2, 26, G)                  \
+    X(C128, "C128", 128, 27, G)            \
+    X(STRING, "STRING", 0, 28, G)
 
 typedef enum {
     MC_DTYPE_NONE = 0,
@@ -53,7 +61,7 @@ typedef struct {
 /* The line of a dtype; never NULL for a value of the enum. */
 const mc_dtype_info *mc_dtype_about(mc_dtype dtype);
 
-/* MC_DTYPE_NONE when there is no such name (exact spelling, `length` bytes). */
+/* MC_DTYPE_NONE when safetensors has no such name (exact spelling, `length` bytes). */
 mc_dtype mc_dtype_find(const char *name, size_t length);
 
 /* `n` elements at `from` (any alignment, little-endian) to f32. F64 rounds to nearest even; all

@@ -5,6 +5,7 @@
 
 #include "core/arena.h"
 #include "core/file.h"
+#include "core/graph.h"
 #include "core/tensor.h"
 
 /* A file that was read. Its path is for messages and depfiles; it never enters an output. */
@@ -19,8 +20,20 @@ typedef struct {
     const char *value;
 } mc_pair;
 
+/* What a model computes, as far as graphs and people need it. */
+typedef enum {
+    MC_TASK_NONE,      /* not known: any inputs, any outputs */
+    MC_TASK_CLASSIFY,  /* the first output is class scores of each sample */
+    MC_TASK_LANGUAGE,  /* the first output is logits of the next token at each position */
+} mc_task;
+
 typedef struct {
-    const char *format; /* "safetensors", "hf-folder" */
+    const char *domain; /* "" is ai.onnx */
+    int64_t version;
+} mc_opset;
+
+typedef struct {
+    const char *format; /* "safetensors", "hf-folder", "onnx" */
     const char *path;   /* as the user gave it */
     mc_tensor *tensor;  /* in the order of their names (bytewise) */
     size_t tensors;
@@ -30,6 +43,12 @@ typedef struct {
     size_t metadatas;
     const char *architecture; /* config.json's architectures[0], or NULL */
     bool tied_head;           /* config.json says tie_word_embeddings */
+    mc_graph *graph;          /* the source graph, or NULL: weights without nodes */
+    const char *no_graph;     /* then why: "config.json names no architecture" */
+    mc_opset *opset;          /* of ONNX: what the file imports */
+    size_t opsets;
+    mc_task task;
+    uint64_t context;         /* language: most positions; 0 = not said */
     mc_region memory;         /* owns all of the above */
 } mc_model;
 

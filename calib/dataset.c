@@ -1,0 +1,3 @@
+/* placeholder until data sets are written */
+#include "calib/dataset.h"
+

@@ -1,0 +1,4 @@
+/* placeholder until the family is written */
+#include "core/op.h"
+
+const mc_op mc_ops_logic[] = {{.domain = NULL}};

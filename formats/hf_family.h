@@ -1,0 +1,50 @@
+/* Hugging Face families: config.json and tensor names become a graph.
+ *
+ * To add a family, write formats/hf_<name>.c that defines mc_family_<name>, and add it to the list.
+ * Blocks that families share (attention, gated MLP, …) stand in hf_blocks.c. */
+#ifndef MC_FORMATS_HF_FAMILY_H
+#define MC_FORMATS_HF_FAMILY_H
+
+#include "core/graph.h"
+#include "core/json.h"
+#include "core/model.h"
+
+#define MC_FAMILIES(X) \
+    X(llama)           \
+    X(gemma2)          \
+    X(mixtral)         \
+    X(mamba2)          \
+    X(gpt2)            \
+    X(opt)             \
+    X(bert)            \
+    X(vit)             \
+    X(whisper)         \
+    /* end */
+
+/* What a build works with. */
+typedef struct {
+    mc_model *model;       /* tensors by name; task and context are set by the build */
+    const mc_json *config; /* config.json */
+    const char *path;      /* of config.json, for messages */
+    mc_arena *mem;         /* the model's */
+    mc_graph *graph;       /* to be filled: inputs, nodes, outputs */
+} mc_family_build;
+
+typedef struct {
+    const char *const *architectures; /* of config.json, NULL-terminated */
+
+    /* MC_E_FORMAT: a number or tensor is missing or has another shape (names it, the value found
+     * and the one allowed). MC_E_UNSUPPORTED: a variant of the family that is not built (rope type,
+     * activation): the model stays readable without a graph and says why. */
+    mc_status (*build)(mc_family_build *b, mc_err *err);
+} mc_family;
+
+#define X(name) extern const mc_family mc_family_##name;
+MC_FAMILIES(X)
+#undef X
+
+/* Sets model->graph (ordered, checked), task, context; or model->no_graph. Called by mc_model_build
+ * when a config.json is there. A tensor that contradicts config.json is MC_E_FORMAT. */
+mc_status mc_family_attach(mc_model *model, mc_err *err);
+
+#endif
