@@ -14,24 +14,22 @@ typedef struct {
     mc_progress *progress;
 } job;
 
-/* The bytes of its file that a piece reads. */
+/* The bytes of its tensor that a piece stands for: those it reads, unless it is transposed. */
 static void source_range(const mc_plan *plan, mc_work work, uint64_t *from, uint64_t *bytes)
 {
     const mc_weight_spec *w = &plan->weight[work.entry];
-    const mc_tensor *t = plan->entry[work.entry].tensor;
     uint64_t width = 1;
     if (w->form == MC_FORM_QUANTIZED)
         width = mc_weight_code_shape(w).cols * (mc_dtype_about(w->dtype)->bits / 8);
-    *from = (uint64_t)(t->data - plan->model->source[t->source].map.data) + work.first * width;
+    *from = work.first * width;
     *bytes = work.count * width;
 }
 
 static const unsigned char *source_bytes(const mc_plan *plan, mc_work work)
 {
-    const mc_tensor *t = plan->entry[work.entry].tensor;
     uint64_t from, bytes;
     source_range(plan, work, &from, &bytes);
-    return plan->model->source[t->source].map.data + from;
+    return plan->entry[work.entry].tensor->data + from;
 }
 
 /* Puts tensor, row and column of the whole weight into a method's message about a slab. */
@@ -39,11 +37,12 @@ static mc_status quantize_rows(const mc_plan *plan, mc_work work, mc_qmat *q, mc
                                mc_err *err)
 {
     const mc_plan_entry *entry = &plan->entry[work.entry];
+    const mc_weight_spec *w = &plan->weight[work.entry];
     const mc_tensor *t = entry->tensor;
     const size_t count = q->rows * q->cols;
     float *rows = MC_NEW_RAW(&scratch, float, count);
     if (!rows) return mc_no_room(err, "a slab of rows");
-    mc_to_f32(t->dtype, source_bytes(plan, work), rows, count);
+    mc_weight_source(w, t->data, (uint64_t)work.first * q->cols, count, rows);
 
     const mc_quant_job quant = {
         .weights = {rows, q->rows, q->cols},
@@ -118,6 +117,17 @@ static bool hash_aside(void *context)
     return mc_hash_lanes_step(j->lanes);
 }
 
+/* Nothing before `end` of the tensor will be read again; of a transposed one only once it is
+ * done. Numbers that lie in no file have no pages to give back. */
+static void pass_source(const job *j, mc_work work, uint64_t end)
+{
+    const mc_tensor *t = j->plan->entry[work.entry].tensor;
+    if (j->plan->weight[work.entry].transposed && end < t->bytes) return;
+    uint64_t at;
+    if (mc_tensor_in_file(j->plan->model, t, &at))
+        mc_hash_lanes_passed(j->lanes, t->source, at + end);
+}
+
 static mc_status take(void *context, size_t i, void *slot, mc_err *err)
 {
     const job *j = context;
@@ -126,7 +136,7 @@ static mc_status take(void *context, size_t i, void *slot, mc_err *err)
 
     uint64_t from, bytes;
     source_range(j->plan, work, &from, &bytes);
-    mc_hash_lanes_passed(j->lanes, j->plan->entry[work.entry].tensor->source, from + bytes);
+    pass_source(j, work, from + bytes);
     mc_progress_add(j->progress, bytes);
     return MC_OK;
 }

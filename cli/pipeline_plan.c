@@ -54,13 +54,18 @@ static const char *impossible(const maker *m, const mc_tensor *t)
     return NULL;
 }
 
+static mc_purpose purpose_of(const maker *m, const mc_tensor *t)
+{
+    return m->plan->model->graph ? mc_purpose_in(&m->plan->sites, t->name) : mc_purpose_of(t->name);
+}
+
 /* Why the tensor is kept by default, or NULL. */
-static const char *kept_by_default(const mc_tensor *t)
+static const char *kept_by_default(const maker *m, const mc_tensor *t)
 {
     if (t->ndim < 2) return t->ndim == 0 ? "a scalar" : "one dimension";
-    if (mc_purpose_of(t->name) == MC_PURPOSE_NORM_OR_BIAS)
-        return mc_purpose_name(MC_PURPOSE_NORM_OR_BIAS);
-    return NULL;
+    const mc_purpose purpose = purpose_of(m, t);
+    const bool kept = purpose == MC_PURPOSE_NORM_OR_BIAS || purpose == MC_PURPOSE_NO_SITE;
+    return kept ? mc_purpose_name(purpose) : NULL;
 }
 
 /* ---- which grid ---- */
@@ -204,10 +209,10 @@ static mc_status keep_or_bits(const maker *m, mc_plan_entry *entry, double *bits
         *bits = rule->bits;
         return MC_OK;
     }
-    if ((entry->why = kept_by_default(t)) != NULL) return MC_OK;
+    if ((entry->why = kept_by_default(m, t)) != NULL) return MC_OK;
 
     *bits = m->options->weight_bits;
-    const mc_purpose purpose = mc_purpose_of(t->name);
+    const mc_purpose purpose = purpose_of(m, t);
     if (purpose != MC_PURPOSE_WEIGHT && *bits < SENSITIVE_BITS) {
         *bits = SENSITIVE_BITS;
         entry->why = mc_purpose_name(purpose);
@@ -282,6 +287,8 @@ static mc_status plan_tensor(const maker *m, size_t i, mc_err *err)
     if (bits == 0) return MC_OK;
 
     w->form = MC_FORM_QUANTIZED;
+    const mc_site *site = mc_sites_of(&m->plan->sites, w->name);
+    if (site && site->transposed) mc_weight_transpose(w);
     MC_TRY(set_group(m, entry, w, &bits, err));
     return set_grid(m, entry, w, bits, err);
 }
@@ -410,6 +417,7 @@ static void order_tensors(mc_plan *plan)
 static mc_status plan_tensors(maker *m, mc_err *err)
 {
     mc_plan *plan = m->plan;
+    if (plan->model->graph) MC_TRY(mc_sites_find(plan->model->graph, m->mem, &plan->sites, err));
     MC_TRY(compile_patterns(m, err));
     for (size_t i = 0; i < plan->entries; i++) {
         MC_TRY(plan_tensor(m, i, err));
@@ -424,6 +432,16 @@ static mc_status plan_tensors(maker *m, mc_err *err)
     return MC_OK;
 }
 
+/* A transposed tensor is read column by column: all its pages are in use until it is done. */
+static uint64_t largest_transposed(const mc_plan *plan)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < plan->entries; i++)
+        if (plan->weight[i].transposed && plan->entry[i].tensor->bytes > most)
+            most = plan->entry[i].tensor->bytes;
+    return most;
+}
+
 /* Everything resident at the peak: slots and scratch of all threads, the pages of the source under
  * way, the tables, and the program itself with its libraries. */
 static uint64_t memory_estimate(const mc_plan *plan, unsigned threads)
@@ -434,7 +452,8 @@ static uint64_t memory_estimate(const mc_plan *plan, unsigned threads)
     const uint64_t tables = plan->layout.front_bytes * 4 + plan->entries * 1024;
     /* A compressed container is inflated when it is opened again. */
     const uint64_t inflated = plan->container.compress ? plan->layout.file_bytes : 0;
-    return PROGRAM + scratch + slots + tables + inflated + mc_hash_lanes_window();
+    return PROGRAM + scratch + slots + tables + inflated + largest_transposed(plan) +
+           mc_hash_lanes_window();
 }
 
 size_t mc_plan_memory(const mc_model *model, const mc_options *options)
@@ -446,6 +465,8 @@ size_t mc_plan_memory(const mc_model *model, const mc_options *options)
     uint64_t bytes = (uint64_t)1 << 20;
     for (size_t i = 0; i < model->tensors; i++)
         bytes += EACH + model->tensor[i].bytes / BYTES_PER_PIECE;
+    if (model->graph)
+        bytes += (model->graph->values + 4 * model->graph->nodes) * 2 * sizeof(mc_site);
     return (size_t)bytes + (options->keeps + options->bits_rules) * sizeof(regex_t) * 2;
 }
 

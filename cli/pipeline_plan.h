@@ -3,8 +3,8 @@
  *
  * Rules for one tensor, the first that fits:
  *   kept     --keep or --bits REGEX=16 says so; it holds no real numbers, or numbers that cannot
- *            be converted; it has fewer than two dimensions or no elements; its name says norm or
- *            bias
+ *            be converted; it has fewer than two dimensions or no elements; it is a norm or a bias;
+ *            the model has a graph in which it meets no activation
  *   8 bits   embedding, output head, router (pipeline_purpose.c), unless --bits says otherwise
  *   scheme   everything else: the bits of --wXaY
  *
@@ -16,6 +16,7 @@
 
 #include "cli/options.h"
 #include "core/model.h"
+#include "core/site.h"
 #include "core/text.h"
 #include "formats/container.h"
 #include "formats/target.h"
@@ -39,6 +40,7 @@ typedef struct {
     const mc_model *model;
     const mc_options *options;
     const mc_target *target;
+    mc_sites sites;         /* of the source graph; none without a graph */
     mc_plan_entry *entry;   /* in the order of the source files */
     mc_weight_spec *weight; /* of the same entry */
     size_t entries;
@@ -76,16 +78,18 @@ void mc_plan_add_counts(mc_text *text, const mc_plan *plan);
  * weights. */
 mc_status mc_plan_seconds(const mc_plan *plan, unsigned threads, double *seconds, mc_err *err);
 
-/* ---- what a tensor is for, by its name ---- */
+/* ---- what a tensor is for: by the graph, else by its name ---- */
 
 typedef enum {
     MC_PURPOSE_WEIGHT,
     MC_PURPOSE_NORM_OR_BIAS,
     MC_PURPOSE_EMBEDDING,
     MC_PURPOSE_HEAD,
-    MC_PURPOSE_ROUTER
+    MC_PURPOSE_ROUTER,
+    MC_PURPOSE_NO_SITE, /* a constant that meets no activation */
 } mc_purpose;
 mc_purpose mc_purpose_of(const char *tensor_name);
+mc_purpose mc_purpose_in(const mc_sites *sites, const char *tensor_name);
 const char *mc_purpose_name(mc_purpose purpose);
 
 /* pipeline_work.c: fills plan->work. */

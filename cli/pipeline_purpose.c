@@ -1,4 +1,4 @@
-/* What a tensor is for, told by its name.
+/* What a tensor is for: told by its sites, or by its name.
  *
  * A model without a graph has nothing but names. The patterns are those of the families that
  * Hugging Face and llama.cpp publish; a name that none of them knows is an ordinary weight, and
@@ -71,6 +71,20 @@ mc_purpose mc_purpose_of(const char *name)
     return MC_PURPOSE_WEIGHT;
 }
 
+mc_purpose mc_purpose_in(const mc_sites *sites, const char *name)
+{
+    mc_purpose purpose = MC_PURPOSE_NO_SITE;
+    for (size_t i = 0; i < sites->sites; i++) {
+        const mc_site *site = &sites->site[i];
+        if (strcmp(site->weight->name, name) != 0) continue;
+        if (site->router) return MC_PURPOSE_ROUTER;
+        if (site->kind == MC_SITE_EMBEDDING) return MC_PURPOSE_EMBEDDING;
+        if (site->last) return MC_PURPOSE_HEAD;
+        purpose = MC_PURPOSE_WEIGHT;
+    }
+    return purpose;
+}
+
 const char *mc_purpose_name(mc_purpose purpose)
 {
     switch (purpose) {
@@ -78,6 +92,7 @@ const char *mc_purpose_name(mc_purpose purpose)
     case MC_PURPOSE_EMBEDDING: return "embedding";
     case MC_PURPOSE_HEAD: return "output head";
     case MC_PURPOSE_ROUTER: return "router";
+    case MC_PURPOSE_NO_SITE: return "meets no activation";
     case MC_PURPOSE_WEIGHT: break;
     }
     return "weight";

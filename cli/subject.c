@@ -108,7 +108,9 @@ void mc_subject_release(const mc_subject *s, size_t i, uint64_t first, uint64_t 
         return;
     }
     const mc_tensor *t = &s->model.tensor[i];
-    mc_release_tensor(&s->model.source[t->source].map, t, first, first + count);
+    uint64_t at;
+    if (mc_tensor_in_file(&s->model, t, &at))
+        mc_release_tensor(&s->model.source[t->source].map, t, first, first + count);
 }
 
 void mc_subject_shape_text(const mc_subject_tensor *tensor, char *text, size_t room)

@@ -18,6 +18,16 @@ const mc_tensor *mc_model_find(const mc_model *model, const char *name)
     return NULL;
 }
 
+bool mc_tensor_in_file(const mc_model *model, const mc_tensor *tensor, uint64_t *at)
+{
+    if (tensor->source >= model->sources || !tensor->data) return false;
+    const mc_map *map = &model->source[tensor->source].map;
+    const uintptr_t data = (uintptr_t)tensor->data, base = (uintptr_t)map->data;
+    if (!map->data || data < base || data - base > map->size) return false;
+    *at = data - base;
+    return tensor->bytes <= map->size - *at;
+}
+
 const mc_source *mc_model_source(const mc_model *model, const char *role)
 {
     for (size_t i = 0; i < model->sources; i++)

@@ -54,6 +54,10 @@ typedef struct {
 
 const mc_tensor *mc_model_find(const mc_model *model, const char *name);
 
+/* Where the tensor's bytes begin in its source's map; false when they lie in memory of the model's
+ * own (numbers that the file spells out element by element). */
+bool mc_tensor_in_file(const mc_model *model, const mc_tensor *tensor, uint64_t *at);
+
 /* The first source of that role, or NULL. */
 const mc_source *mc_model_source(const mc_model *model, const char *role);
 

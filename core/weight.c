@@ -11,6 +11,49 @@ mc_weight_shape mc_weight_code_shape(const mc_weight_spec *spec)
     return (mc_weight_shape){rows, cols, (size_t)spec->group};
 }
 
+void mc_weight_transpose(mc_weight_spec *spec)
+{
+    const uint64_t count = spec->rows * spec->cols;
+    spec->transposed = true;
+    spec->rows = spec->dim[spec->ndim - 1];
+    spec->cols = spec->rows ? count / spec->rows : 0;
+}
+
+uint64_t mc_weight_element(const mc_weight_spec *spec, uint64_t i)
+{
+    return spec->transposed ? i % spec->cols * spec->rows + i / spec->cols : i;
+}
+
+/* Column by column: in the tensor, what stands below each other in the matrix is contiguous. */
+static void read_transposed(const mc_weight_spec *spec, const unsigned char *data, uint64_t first,
+                            uint64_t count, float *out)
+{
+    enum { CHUNK = 256 };
+    float value[CHUNK];
+    const uint64_t rows = spec->rows, cols = spec->cols, end = first + count;
+    const uint64_t width = mc_dtype_about(spec->dtype)->bits / 8;
+    for (uint64_t c = 0; c < cols; c++) {
+        uint64_t row = first / cols + (c < first % cols);
+        const uint64_t below = end / cols + (c < end % cols);
+        while (row < below) {
+            const size_t n = below - row < CHUNK ? (size_t)(below - row) : CHUNK;
+            mc_to_f32(spec->dtype, data + (c * rows + row) * width, value, n);
+            for (size_t i = 0; i < n; i++) out[(row + i) * cols + c - first] = value[i];
+            row += n;
+        }
+    }
+}
+
+void mc_weight_source(const mc_weight_spec *spec, const unsigned char *data, uint64_t first,
+                      uint64_t count, float *out)
+{
+    if (spec->transposed)
+        read_transposed(spec, data, first, count, out);
+    else
+        mc_to_f32(spec->dtype, data + first * (mc_dtype_about(spec->dtype)->bits / 8), out,
+                  (size_t)count);
+}
+
 /* n = 8 q + r, so that only the result has to fit. */
 static uint64_t bit_bytes(uint64_t n, unsigned bits)
 {

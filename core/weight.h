@@ -28,6 +28,8 @@ typedef struct {
     uint64_t dim[MC_MAX_DIMS];
     uint64_t rows, cols; /* as matrix (mc_tensor_shape) */
     /* quantized only: */
+    bool transposed; /* rows are the tensor's last dimension, columns all the others: how x W is
+                        stored, so that a row of the matrix is an output all the same */
     mc_grid grid;
     uint64_t group; /* columns that share a scale; cols for one a row; 0 for one in all */
 } mc_weight_spec;
@@ -38,6 +40,17 @@ typedef struct {
     size_t rows, cols, group;
 } mc_weight_shape;
 mc_weight_shape mc_weight_code_shape(const mc_weight_spec *spec);
+
+/* Makes the matrix the transpose: for a tensor of two dimensions or more. */
+void mc_weight_transpose(mc_weight_spec *spec);
+
+/* Which element of the tensor (flat, row-major) stands at place i of the matrix (row-major). */
+uint64_t mc_weight_element(const mc_weight_spec *spec, uint64_t i);
+
+/* Places [first, first + count) of the matrix, read from the tensor's bytes as its source stores
+ * them. */
+void mc_weight_source(const mc_weight_spec *spec, const unsigned char *data, uint64_t first,
+                      uint64_t count, float *out);
 
 /* What a weight is stored as, part by part. */
 typedef enum {

@@ -52,6 +52,9 @@ static mc_status check_quantized(const mc_weight_spec *spec, uint64_t count, mc_
         err->status = MC_E_UNSUPPORTED; /* whoever asked for it, a container cannot say it */
         return MC_E_UNSUPPORTED;
     }
+    if (spec->transposed && (spec->ndim < 2 || spec->rows != spec->dim[spec->ndim - 1]))
+        return mc_fail(err, MC_E_UNSUPPORTED, "a transposed matrix of %llu rows that is not one",
+                       (unsigned long long)spec->rows);
     if (!spec->grid.sub_bits != !spec->grid.super)
         return mc_fail(err, MC_E_UNSUPPORTED,
                        "sub-scales of %u bits under super-scales of %u groups", spec->grid.sub_bits,
@@ -62,10 +65,16 @@ static mc_status check_quantized(const mc_weight_spec *spec, uint64_t count, mc_
     return MC_OK;
 }
 
+/* The dtypes that a container may hold. */
+static bool is_dtype(unsigned dtype)
+{
+    return dtype >= MC_F32 && dtype <= MC_I2;
+}
+
 static mc_status check_dense(const mc_weight_spec *spec, mc_err *err)
 {
     const unsigned dtype = (unsigned)spec->dtype;
-    if (dtype != MC_DTYPE_NONE && dtype < MC_DTYPE_COUNT) return MC_OK;
+    if (is_dtype(dtype)) return MC_OK;
     return mc_fail(err, MC_E_UNSUPPORTED, "dtype %u is unknown", dtype);
 }
 
@@ -194,7 +203,8 @@ void mc_weight_store(const mc_weight_spec *spec, mc_weight_place place,
     to[MCPK_W_OFFSET] = (unsigned char)g->offset;
     to[MCPK_W_SCALE_DTYPE] = (unsigned char)g->scale_dtype;
     to[MCPK_W_FLAGS] = (unsigned char)((g->restricted ? MCPK_WEIGHT_RESTRICTED : 0) |
-                                       (g->negative_scale ? MCPK_WEIGHT_NEGATIVE_SCALE : 0));
+                                       (g->negative_scale ? MCPK_WEIGHT_NEGATIVE_SCALE : 0) |
+                                       (spec->transposed ? MCPK_WEIGHT_TRANSPOSED : 0));
     to[MCPK_W_SUB_BITS] = (unsigned char)g->sub_bits;
     mc_store_u64le(to + MCPK_W_GROUP, spec->group);
     mc_store_u32le(to + MCPK_W_SUPER, g->super);
@@ -210,11 +220,12 @@ static mc_status load_grid(const unsigned char *from, mc_weight_spec *spec, mc_e
                        (unsigned)from[MCPK_W_LEVELS]);
     if (offset > MC_OFFSET_FREE)
         return mc_fail(err, MC_E_UNSUPPORTED, "offset kind %u is unknown", offset);
-    if (flags & ~(unsigned)(MCPK_WEIGHT_RESTRICTED | MCPK_WEIGHT_NEGATIVE_SCALE))
+    if (flags & ~(unsigned)MCPK_WEIGHT_FLAGS)
         return mc_fail(err, MC_E_UNSUPPORTED, "flags 0x%02x are unknown", flags);
-    if (dtype == MC_DTYPE_NONE || dtype >= MC_DTYPE_COUNT)
+    if (!is_dtype(dtype))
         return mc_fail(err, MC_E_UNSUPPORTED, "scale dtype %u is unknown", dtype);
     spec->group = mc_load_u64le(from + MCPK_W_GROUP);
+    spec->transposed = flags & MCPK_WEIGHT_TRANSPOSED;
     spec->grid = (mc_grid){
         .levels = levels,
         .offset = (mc_offset)offset,
@@ -239,7 +250,7 @@ mc_status mc_weight_load(const unsigned char *from, mc_weight_spec *spec, mc_wei
     };
     if (form != MC_FORM_DENSE && form != MC_FORM_QUANTIZED)
         return mc_fail(err, MC_E_UNSUPPORTED, "form %u is unknown", form);
-    if (dtype == MC_DTYPE_NONE || dtype >= MC_DTYPE_COUNT)
+    if (!is_dtype(dtype))
         return mc_fail(err, MC_E_UNSUPPORTED, "dtype %u is unknown", dtype);
     if (ndim > MC_MAX_DIMS)
         return mc_fail(err, MC_E_MISMATCH, "%u dimensions, at most %d", ndim, MC_MAX_DIMS);

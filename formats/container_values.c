@@ -199,6 +199,30 @@ static mc_status dense_to_f32(const mc_container *c, size_t weight, uint64_t fir
     return MC_OK;
 }
 
+typedef struct {
+    uint64_t first, count;
+} element_range;
+
+/* Row by row of the matrix, where codes are contiguous; each row is a column of the tensor. */
+static mc_status transposed_to_f32(const mc_container *c, size_t weight, element_range range, float *out,
+                                   mc_err *err)
+{
+    const mc_weight_spec *spec = &c->weight[weight];
+    const uint64_t rows = spec->rows, cols = spec->cols, end = range.first + range.count;
+    float value[CHUNK];
+    for (uint64_t r = 0; r < rows; r++) {
+        uint64_t col = range.first / rows + (r < range.first % rows);
+        const uint64_t behind = end / rows + (r < end % rows);
+        while (col < behind) {
+            const size_t n = behind - col < CHUNK ? (size_t)(behind - col) : CHUNK;
+            MC_TRY(chunk_to_f32(c, weight, r * cols + col, n, value, err));
+            for (size_t i = 0; i < n; i++) out[(col + i) * rows + r - range.first] = value[i];
+            col += n;
+        }
+    }
+    return MC_OK;
+}
+
 mc_status mc_container_to_f32(const mc_container *c, size_t weight, uint64_t first, uint64_t count,
                               float *out, mc_err *err)
 {
@@ -206,6 +230,7 @@ mc_status mc_container_to_f32(const mc_container *c, size_t weight, uint64_t fir
     MC_TRY(check_range(c, weight, first, count, spec->rows * spec->cols, err));
     if (count == 0) return MC_OK;
     if (spec->form == MC_FORM_DENSE) return dense_to_f32(c, weight, first, count, out, err);
+    if (spec->transposed) return transposed_to_f32(c, weight, (element_range){first, count}, out, err);
     for (uint64_t i = 0; i < count; i += CHUNK) {
         const size_t n = count - i < CHUNK ? (size_t)(count - i) : CHUNK;
         MC_TRY(chunk_to_f32(c, weight, first + i, n, out + i, err));

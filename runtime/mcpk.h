@@ -98,7 +98,12 @@ enum {
     MCPK_FORM_STACKED = 4
 };
 enum { MCPK_OFFSET_NONE = 0, MCPK_OFFSET_ZERO = 1, MCPK_OFFSET_FREE = 2 };
-enum { MCPK_WEIGHT_RESTRICTED = 1, MCPK_WEIGHT_NEGATIVE_SCALE = 2 };
+enum {
+    MCPK_WEIGHT_RESTRICTED = 1,
+    MCPK_WEIGHT_NEGATIVE_SCALE = 2,
+    MCPK_WEIGHT_TRANSPOSED = 4, /* a row of the codes is a column of the tensor */
+    MCPK_WEIGHT_FLAGS = 7
+};
 
 /* Where the fields of an index entry stand. */
 enum {
@@ -149,7 +154,7 @@ enum {
 /* Flags of a section. */
 enum { MCPK_REQUIRED = 1, MCPK_ZLIB = 2, MCPK_CUTTABLE = 4 };
 
-/* How the elements of a section are written: 0 bytes, 1..22 a dtype, or one of these. */
+/* How the elements of a section are written: 0 bytes, 1..26 a dtype, or one of these. */
 enum {
     MCPK_ENCODING_BYTES = 0,
     MCPK_ENCODING_PACKED = 0x100, /* + bits, 1..8 */

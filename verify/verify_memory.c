@@ -19,7 +19,8 @@ static uint64_t widest_row(const mc_container *c)
         const mc_weight_shape shape = mc_weight_code_shape(spec);
         const size_t rows = mc_pack_row_step(spec);
         const uint64_t bytes = mc_qmat_bytes(&spec->grid, rows, shape.cols, shape.group);
-        const uint64_t window = rows * shape.cols * (mc_dtype_about(spec->dtype)->bits / 8 + 1);
+        const uint64_t read = spec->transposed ? shape.rows : rows;
+        const uint64_t window = read * shape.cols * (mc_dtype_about(spec->dtype)->bits / 8 + 1);
         if (bytes + window > most) most = bytes + window;
     }
     return most;

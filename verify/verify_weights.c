@@ -86,13 +86,15 @@ static mc_status refuse_if_not_finite(const piece *p, const float *w, const floa
 {
     if (isfinite(p->sums->ww) && isfinite(p->sums->vv)) return MC_OK;
     for (size_t i = 0; i < n; i++) {
-        const mc_source *file = &p->job->in->reference->source[p->source->source];
+        const mc_model *model = p->job->in->reference;
+        const mc_source *file = &model->source[p->source->source];
+        const uint64_t element = mc_weight_element(p->spec, first + i);
         if (!isfinite(w[i]))
             return mc_fail(err, MC_E_FORMAT, "%s: tensor \"%s\": element %" PRIu64 " is %s",
-                           file->path, p->source->name, first + i, kind_of(w[i]));
+                           file->path, p->source->name, element, kind_of(w[i]));
         if (!isfinite(v[i]))
             return mc_fail(err, MC_E_FORMAT, "%s: tensor \"%s\": decoded element %" PRIu64 " is %s",
-                           p->job->c->path, p->source->name, first + i, kind_of(v[i]));
+                           p->job->c->path, p->source->name, element, kind_of(v[i]));
     }
     return mc_fail(err, MC_E_INTERNAL, "tensor \"%s\": sums of finite numbers overflow",
                    p->source->name);
@@ -121,8 +123,11 @@ static void decode(const mc_qmat *q, size_t from, size_t n, const float *w, floa
 
 static void release(const piece *p, uint64_t from, uint64_t to)
 {
-    const mc_map *map = &p->job->in->reference->source[p->source->source].map;
-    mc_release_tensor(map, p->source, from, to);
+    const mc_model *model = p->job->in->reference;
+    const uint64_t start = p->spec->transposed ? 0 : from; /* all columns are read till the end */
+    uint64_t at;
+    if (mc_tensor_in_file(model, p->source, &at) && (start == from || to == p->source->count))
+        mc_release_tensor(&model->source[p->source->source].map, p->source, start, to);
     mc_release_weight(p->job->c, p->weight, from, to, p->source->count);
 }
 
@@ -139,7 +144,7 @@ static mc_status measure_codes(const piece *p, const mc_qmat *q, uint64_t first,
     size_t released = 0;
     for (size_t at = 0; at < count; at += CHUNK) {
         const size_t n = count - at < CHUNK ? count - at : CHUNK;
-        mc_to_f32(p->source->dtype, element_at(p->source, first + at), w, n);
+        mc_weight_source(p->spec, p->source->data, first + at, n, w);
         decode(q, at, n, w, v, p->sums);
         mc_sums_add(p->sums, w, v, n, first + at);
         MC_TRY(refuse_if_not_finite(p, w, v, n, first + at, err));
@@ -295,7 +300,7 @@ static void report_sums(mc_tensor_report *r, const mc_sums *sums)
     r->sqnr_db = mc_sqnr_db(sums);
     r->relative_error = mc_relative_error(sums);
     r->max_abs_error = sums->max_abs;
-    r->max_abs_index = sums->max_index;
+    r->max_abs_index = mc_weight_element(r->spec, sums->max_index);
     r->cosine = mc_cosine(sums);
     r->clipped = (double)sums->clipped / count;
     r->zeros = (double)sums->zeros / count;

@@ -20,7 +20,7 @@ import zlib
 MAGIC = b"MCPK\r\n\x1a\n"
 NO_WEIGHT = 0xFFFFFFFF
 
-DTYPE_BITS = [0, 32, 16, 16, 64, 8, 8, 8, 8, 8, 6, 6, 4, 8, 8, 8, 16, 16, 32, 32, 64, 64, 64]
+DTYPE_BITS = [0, 32, 16, 16, 64, 8, 8, 8, 8, 8, 6, 6, 4, 8, 8, 8, 16, 16, 32, 32, 64, 64, 64, 4, 4, 2, 2]
 SCALE_DTYPES = (1, 2, 3, 5, 7)
 
 NAMES, CRC, MANIFEST, PART, GRAPH, SITES, SIDE = range(1, 8)
@@ -139,7 +139,7 @@ class Weight:
         self.super = struct.unpack("<I", record[112:116])[0]
         need(spare == 0 and record[116:] == bytes(12), "weight record: an unused field is not zero")
         need(1 <= self.form <= 2, "form %d is unknown" % self.form)
-        need(1 <= self.dtype <= 22, "dtype %d is unknown" % self.dtype)
+        need(1 <= self.dtype <= 26, "dtype %d is unknown" % self.dtype)
         need(self.ndim <= 8 and not any(self.dims[self.ndim:]), "dimensions")
         product = 1
         for d in self.dims[:self.ndim]:
@@ -152,7 +152,8 @@ class Weight:
 
     def check_grid(self):
         need(1 <= self.levels <= 13, "levels %d are unknown" % self.levels)
-        need(self.offset_kind <= 2 and self.flags <= 3, "offset kind or flags are unknown")
+        need(self.offset_kind <= 2 and self.flags <= 7, "offset kind or flags are unknown")
+        need(not self.flags & 4 or self.ndim >= 2 and self.rows == self.dims[self.ndim - 1], "transposed")
         need(self.scale_dtype in SCALE_DTYPES, "scale dtype %d" % self.scale_dtype)
         need(self.rows * self.cols > 0, "an empty quantized weight")
         need(self.group == 0 or self.cols % self.group == 0, "the group does not divide the columns")
@@ -352,6 +353,8 @@ class Container:
             for u in codes[group * size:(group + 1) * size]:
                 v = f32(s * (table[u] if table else float(u - zero)))
                 out.append(v if m is None else f32(v + m))
+        if w.flags & 4:  # a row of the codes is a column of the tensor
+            out = [out[row * w.cols + column] for column in range(w.cols) for row in range(w.rows)]
         return out
 
     # ---- checks ----

@@ -1,0 +1,69 @@
+/* Runs the original and the container (decoded from the written file) on the same samples, node by
+ * node side by side, and measures what differs: at every site, and at the end. */
+#ifndef MC_VERIFY_VERIFY_DATA_H
+#define MC_VERIFY_VERIFY_DATA_H
+
+#include "calib/dataset.h"
+#include "core/exec.h"
+#include "core/meter.h"
+#include "core/pool.h"
+#include "formats/container.h"
+#include "verify/outcome.h"
+
+typedef struct {
+    const char *name; /* may be "" */
+    const char *path;
+} mc_named_data;
+
+typedef struct {
+    const mc_model *reference;      /* with a graph */
+    const mc_container *container;
+    const mc_named_data *data;
+    size_t datas;
+    mc_dataset_options options;     /* of every data set */
+    mc_exec_numerics numerics;      /* FLOAT when activations are not quantized */
+    uint64_t cache_bytes;           /* decoded weights of both models that may stay in memory */
+    uint64_t site_samples;          /* samples on which sites are compared; 0: the first 64 */
+    mc_pool *pool;
+    mc_meter meter;                 /* gets one a sample; may be zero */
+    const char *dump;               /* npz of both models' outputs on the first data set */
+    const char *logits_out;         /* llama.cpp's `_logits_` file of the original; or NULL */
+    const char *logits_in;          /* such a file instead of the original's run; or NULL */
+    bool replace;                   /* dump and logits_out may replace files */
+} mc_data_input;
+
+typedef struct {
+    mc_outcome *outcome; /* one a data set, in the order given */
+    size_t outcomes;
+    mc_site_report *site; /* in the order of the graph; measured on the first data set */
+    size_t sites;
+    const size_t *worst_first; /* their indices by rising output_sqnr_db */
+    mc_numerics numerics;      /* the container's, `measured` told */
+    uint64_t macs;             /* multiplications of one sample (of one token, for language) */
+    uint64_t ram_bytes;        /* most bytes that the values of one sample took at one time, f32 */
+} mc_data_report;
+
+/* MC_E_UNSUPPORTED names the operator that cannot be run. The report lives in `mem`. */
+mc_status mc_verify_data(const mc_data_input *input, mc_arena *mem, mc_data_report *out,
+                         mc_err *err);
+
+/* What `mem` must hold, at most. */
+size_t mc_verify_data_memory(const mc_data_input *input);
+
+/* ---- parts of it ---- */
+
+/* The numbers of a container as an executor wants them (exec.h). `container` must outlive it. */
+typedef struct {
+    mc_weights weights;
+    const mc_container *container;
+    const uint32_t *place; /* hash table from tensor name to weight */
+    size_t places;
+} mc_container_weights;
+mc_status mc_container_weights_open(const mc_container *container, mc_arena *mem,
+                                    mc_container_weights *out, mc_err *err);
+
+/* Multiplications that a run with these shapes (mc_graph_infer) takes at its sites and other matrix
+ * products; UINT64_MAX when a shape is not known. */
+uint64_t mc_graph_macs(const mc_graph *graph, const mc_nd *shape);
+
+#endif
