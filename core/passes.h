@@ -13,6 +13,7 @@
 
 /* X(name, what it does) */
 #define MC_PASSES(X)                                                                       \
+    X(functions, "calls of the model's own functions become their bodies")                 \
     X(constants, "Constant nodes become constants; Identity and inference Dropout go")     \
     X(linear, "MatMul by a transposed constant, Gemm, MatMul + bias become Linear")        \
     X(layernorm, "decomposed LayerNormalization and RMSNormalization become one node")     \
