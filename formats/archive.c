@@ -9,6 +9,8 @@
  * or there twice. */
 #define _GNU_SOURCE /* O_TMPFILE */
 
+#include "formats/archive.h"
+
 #include "core/bytes.h"
 #include "core/ckd.h"
 #include "formats/json_pull.h"
@@ -30,10 +32,7 @@
 
 enum { BLOCK = 1 << 20 };
 
-typedef struct {
-    const char *name; /* "model.safetensors", "top/model.safetensors" */
-    mc_map map;
-} unpacked;
+typedef mc_archive_file unpacked;
 
 typedef struct {
     const char *path;
@@ -41,6 +40,7 @@ typedef struct {
     struct archive *in;
     mc_map map; /* of the archive */
     size_t at;  /* where libarchive is in it */
+    bool (*wanted)(const char *name);
     mc_region region;
     unpacked *file;
     size_t files;
@@ -324,7 +324,7 @@ static mc_status unpack_all(unpack *u)
         if (++u->entries > MC_ARCHIVE_ENTRIES)
             return refuse(u, MC_E_FORMAT, "has more than %d entries", (int)MC_ARCHIVE_ENTRIES);
         MC_TRY(take_name(u, e));
-        const bool wanted = is_wanted(u->name) && archive_entry_filetype(e) != AE_IFDIR;
+        const bool wanted = u->wanted(u->name) && archive_entry_filetype(e) != AE_IFDIR;
         MC_TRY(wanted ? unpack_entry(u, e) : pass_over(u, e));
     }
 }
@@ -412,32 +412,84 @@ static mc_status open_lists(unpack *u)
     return u->file && u->block ? MC_OK : mc_no_room(u->err, "the list of entries");
 }
 
+static mc_status unpack_wanted(unpack *u)
+{
+    const mc_read_options *options = u->options;
+    u->limit = options->spill_limit ? options->spill_limit : MC_SPILL_LIMIT;
+    mc_status status = mc_map_open(u->path, options->no_follow ? MC_NO_FOLLOW : 0, &u->map, u->err);
+    if (status == MC_OK) status = open_lists(u);
+    if (status == MC_OK) status = open_archive(u);
+    if (status == MC_OK) status = unpack_all(u);
+    archive_read_free(u->in);
+    mc_map_release(&u->map, 0, u->map.size);
+    return status;
+}
+
+static void close_files(unpacked *file, size_t files, mc_region *region)
+{
+    for (size_t i = 0; i < files; i++) mc_map_close(&file[i].map);
+    mc_region_close(region);
+}
+
 static mc_status read_model(const char *path, const mc_read_options *options, mc_model *out,
                             mc_err *err)
 {
-    unpack u = {.path = path, .options = options, .err = err};
-    u.limit = options->spill_limit ? options->spill_limit : MC_SPILL_LIMIT;
-
-    mc_status status = mc_map_open(path, options->no_follow ? MC_NO_FOLLOW : 0, &u.map, err);
-    if (status == MC_OK) status = open_lists(&u);
-    if (status == MC_OK) status = open_archive(&u);
-    if (status == MC_OK) status = unpack_all(&u);
-    archive_read_free(u.in);
-    mc_map_release(&u.map, 0, u.map.size);
+    unpack u = {.path = path, .options = options, .wanted = is_wanted, .err = err};
+    mc_status status = unpack_wanted(&u);
     if (status == MC_OK) status = find_top(&u);
     if (status == MC_OK) status = build_model(&u, out);
-
-    for (size_t i = 0; i < u.files; i++) mc_map_close(&u.file[i].map);
+    close_files(u.file, u.files, &u.region);
     mc_map_close(&u.map);
-    mc_region_close(&u.region);
     return status;
+}
+
+/* ---- for other readers ---- */
+
+mc_status mc_archive_read(const char *path, bool (*wanted)(const char *name),
+                          const mc_read_options *options, mc_archive_files *out, mc_err *err)
+{
+    unpack u = {.path = path, .options = options, .wanted = wanted, .err = err};
+    *out = (mc_archive_files){0};
+    const mc_status status = unpack_wanted(&u);
+    mc_map_close(&u.map);
+    if (status == MC_OK)
+        *out = (mc_archive_files){u.file, u.files, u.region};
+    else
+        close_files(u.file, u.files, &u.region);
+    return status;
+}
+
+void mc_archive_close(mc_archive_files *files)
+{
+    close_files(files->file, files->files, &files->memory);
+    *files = (mc_archive_files){0};
 }
 
 /* ---- as a format ---- */
 
-static bool begins(const mc_probe *probe, size_t at, const char *magic, size_t n)
+static bool begins(const unsigned char *head, size_t bytes, const char *magic, size_t at)
 {
-    return probe->head_bytes >= at + n && memcmp(probe->head + at, magic, n) == 0;
+    const size_t n = strlen(magic);
+    return bytes >= at + n && memcmp(head + at, magic, n) == 0;
+}
+
+bool mc_is_archive(const unsigned char *head, size_t bytes)
+{
+    static const struct {
+        const char *magic;
+        size_t at;
+    } known[] = {{"PK\3\4", 0},
+                 {"PK\5\6", 0},
+                 {"\x1f\x8b", 0},
+                 {"\xfd"
+                  "7zXZ",
+                  0},
+                 {"\x28\xb5\x2f\xfd", 0},
+                 {"BZh", 0},
+                 {"ustar", 257}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (begins(head, bytes, known[i].magic, known[i].at)) return true;
+    return false;
 }
 
 /* A header's length can look like the magic of gzip, so what is a safetensors file by all signs is
@@ -447,14 +499,7 @@ static bool bids(const mc_probe *probe)
     if (probe->is_folder || mc_ends_with(probe->path, ".safetensors") ||
         mc_safetensors_is(probe->head, probe->head_bytes, probe->file_bytes))
         return false;
-    return begins(probe, 0, "PK\3\4", 4) || begins(probe, 0, "PK\5\6", 4) ||
-           begins(probe, 0, "\x1f\x8b", 2) ||
-           begins(probe, 0,
-                  "\xfd"
-                  "7zXZ",
-                  5) ||
-           begins(probe, 0, "\x28\xb5\x2f\xfd", 4) || begins(probe, 0, "BZh", 3) ||
-           begins(probe, 257, "ustar", 5) || mc_ends_with(probe->path, ".tar");
+    return mc_is_archive(probe->head, probe->head_bytes) || mc_ends_with(probe->path, ".tar");
 }
 
 const mc_format_reader mc_format_archive = {

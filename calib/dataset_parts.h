@@ -1,0 +1,70 @@
+/* The parts of a data set among themselves: files in, and one view of samples for each kind. */
+#ifndef MC_CALIB_DATASET_PARTS_H
+#define MC_CALIB_DATASET_PARTS_H
+
+#include "calib/dataset.h"
+#include "core/file.h"
+#include "formats/npy.h"
+
+/* A file of the set. */
+typedef struct {
+    const char *path; /* for messages */
+    mc_map map;
+} mc_data_file;
+
+/* Arrays of one file. */
+typedef struct {
+    mc_npz npz;
+    const mc_array **input; /* of each input of the graph */
+    const mc_array *labels; /* or NULL */
+    uint64_t samples;
+    uint64_t first; /* sample of the set */
+} mc_data_arrays;
+
+struct mc_dataset {
+    mc_data_kind kind;
+    const mc_model *model;
+    mc_dataset_options options;
+    const char *path;
+    mc_data_file *file; /* in the order of their names */
+    size_t files;
+    uint64_t samples;   /* before options.most */
+    uint32_t *order;    /* of samples, when shuffled */
+    uint8_t digest[MC_SHA256_BYTES];
+    mc_tokenizer *tokenizer;
+    char *no_tokenizer; /* why there is none */
+
+    mc_data_arrays *arrays; /* one a file */
+
+    const int32_t *ids;
+    uint64_t id_count;
+    uint64_t window;
+
+    mc_question *question;
+
+    mc_region self;       /* this struct */
+    mc_region memory;     /* lists of files and arrays */
+    mc_region ids_room;   /* token ids; questions */
+    mc_region order_room;
+};
+
+/* dataset_files.c: finds, maps and hashes the files. */
+mc_status mc_data_open_files(mc_dataset *d, mc_err *err);
+
+/* Each fills its part of `d` from d->file. */
+mc_status mc_data_open_arrays(mc_dataset *d, mc_err *err);
+mc_status mc_data_open_tokens(mc_dataset *d, mc_err *err);
+mc_status mc_data_open_choices(mc_dataset *d, mc_err *err);
+
+mc_status mc_data_arrays_sample(const mc_dataset *d, uint64_t i, mc_arena *mem, mc_nd *input,
+                                mc_err *err);
+bool mc_data_arrays_label(const mc_dataset *d, uint64_t i, int64_t *label);
+
+/* The tokenizer, or MC_E_UNSUPPORTED that says why there is none. */
+mc_status mc_data_need_tokenizer(const mc_dataset *d, const char *what, mc_err *err);
+
+/* Elements of an array as another dtype lies in memory (nd.h). */
+mc_status mc_data_convert(const mc_array *a, uint64_t first, uint64_t count, mc_nd *to,
+                          const char *name, mc_err *err);
+
+#endif
