@@ -8,29 +8,36 @@
 
 #include "core/exec.h"
 
-/* Codes of one row, and its scale. */
+/* Codes of one row; returns its scale. NaN and infinities make the scale NaN and the codes 0. */
 float mc_act_codes(unsigned bits, const float *x, size_t n, int8_t *code);
 
 /* What the codes stand for, in place of x: s * code. */
 void mc_act_round(unsigned bits, float *x, size_t rows, size_t cols);
 
-/* Rows of an activation that comes to a site of this kind, and the elements of one. */
-void mc_act_rows(mc_site_kind kind, const mc_nd *x, size_t *rows, size_t *cols);
+/* Rows of an activation that comes to a site of this kind, and the elements of one. False where
+ * activations are not numbers to be rounded (indices of embeddings). */
+bool mc_act_rows(mc_site_kind kind, const mc_nd *x, size_t *rows, size_t *cols);
 
 /* ---- sites in integers: codes times codes into int32, scales after ----
  *
- * y[t, o] = s_t sum_g s_(o,g) (sum_k a[t,k] (u[o,k] - z_(o,g))) + bias, the inner sum exact in
- * int32 (|sum| <= 127 * 255 * group, checked), the outer one in f32 by group. Equal to float
- * arithmetic on the rounded numbers within f32 rounding. Only grids of integer levels (plain or
- * two-level, free offsets as sum of the row's codes): others run as fake-quant. */
+ * y[t, o] = s_t sum_g (s_(o,g) sum_k a[t,k] (u[o,k] - z_(o,g)) + m_(o,g) sum_k a[t,k]) + bias, the
+ * inner sums exact in integers, the outer one in f32 by group: equal to float arithmetic on the
+ * rounded numbers within f32 rounding. For weights on integer levels that reach their node
+ * unchanged: Linear, MatMul by a matrix, Gemm without factors, Conv. */
 
-/* Whether a site can run so. */
-bool mc_act_integer_fits(const mc_site *site, const mc_grid *grid);
+typedef struct {
+    const mc_site *site;
+    const mc_weights *weights;
+    unsigned bits; /* of activations */
+} mc_act_site;
 
-/* y = x W^T in integers: x[rows, cols], y[rows, outputs]. Weights' rows come from `weights`, some
- * at a time. */
-mc_status mc_act_linear(const mc_weights *weights, const mc_tensor *tensor, unsigned bits,
-                        const float *x, size_t rows, size_t cols, float *y, size_t outputs,
-                        mc_arena scratch, mc_err *err);
+/* Whether this call can run so; `call` has all shapes. */
+bool mc_act_integer_fits(const mc_act_site *site, const mc_call *call);
+
+/* Fills out[0]->data, as the operator's own `run` would. in[] of the weight is not read. */
+mc_status mc_act_integer_run(const mc_act_site *site, const mc_call *call, mc_err *err);
+
+/* Most bytes of call->scratch that it takes. */
+size_t mc_act_integer_scratch(const mc_act_site *site, const mc_call *call);
 
 #endif
