@@ -149,8 +149,11 @@ mc_status mc_gates_apply(const mc_gate *gate, size_t gates, mc_arena *mem, mc_re
         mc_gate_result *result = &out->gate[i];
         *result = (mc_gate_result){
             .metric = gate[i].metric, .op = gate[i].op, .threshold = gate[i].threshold};
-        if (!mc_report_metric(out, gate[i].metric, &result->value))
+        const mc_metric *metric = mc_metric_find(gate[i].metric);
+        if (!metric)
             return mc_fail(err, MC_E_INTERNAL, "the report has no metric \"%s\"", gate[i].metric);
+        result->value = metric->value(out);
+        result->underpowered = mc_metric_is_too_coarse(metric, out, gate[i].threshold);
         result->pass = holds(result->op, result->value, result->threshold);
         out->pass = out->pass && result->pass;
     }

@@ -75,4 +75,18 @@ typedef struct {
     size_t continuations;
 } mc_outcome;
 
+/* All that running the models gave. */
+typedef struct {
+    mc_outcome *outcome; /* one a data set, in the order given */
+    size_t outcomes;
+    mc_site_report *site; /* in the order of the graph; measured on the first data set */
+    size_t sites;
+    const size_t *worst_first; /* their indices by rising output_sqnr_db */
+    uint64_t site_samples;     /* how many samples sites were compared on */
+    const char *simulated;     /* how activations were computed: "float", "fake-quant", "integer" */
+    unsigned activation_bits;  /* 16: not quantized */
+    uint64_t macs;             /* multiplications of one sample (of one token, for language) */
+    uint64_t ram_bytes;        /* most bytes that the values of one sample took at one time, f32 */
+} mc_data_report;
+
 #endif

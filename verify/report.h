@@ -1,5 +1,5 @@
-/* What a container costs, measured on the written file: the numbers (verify_weights.c), the gates
- * (gate.c) and their three forms: text, JSON (design: stable keys, schema mcompress-report/1) and
+/* What a container costs, measured on the written file: its weights (verify_weights.c), what the
+ * model does with them (verify_data.h), the gates (gate.c) and their three forms: text, JSON (design: stable keys, schema mcompress-report/1) and
  * one HTML page. */
 #ifndef MC_VERIFY_REPORT_H
 #define MC_VERIFY_REPORT_H
@@ -10,6 +10,7 @@
 #include "core/model.h"
 #include "core/pool.h"
 #include "formats/container.h"
+#include "verify/outcome.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,6 +67,8 @@ typedef struct {
     double max_abs_error, max_relative_error;
     double clipped, zeros;         /* shares of all quantized weights; 0 when there is none */
     const char *worst_tensor;      /* the one with min_tensor_sqnr_db; NULL when all are exact */
+    const mc_data_report *data;    /* NULL: the models were not run */
+    double score;                  /* what the program of --score printed; NaN without one */
     mc_numerics numerics;
     char headline[MC_HEADLINE_TEXT]; /* the first line: mc_numerics_headline */
     mc_gate_result *gate;
@@ -120,7 +123,7 @@ typedef enum {
 
 typedef struct {
     const char *name;
-    const char *section; /* of the JSON report: "size", "summary" */
+    const char *section; /* of the JSON report: "size", "summary", "model" */
     mc_metric_unit unit;
     const char *summary; /* lower case, no full stop */
     double (*value)(const mc_report *report);
@@ -129,6 +132,10 @@ typedef struct {
 /* NULL past the end, or when there is none of that name. */
 const mc_metric *mc_metric_at(size_t i);
 const mc_metric *mc_metric_find(const char *name);
+
+/* Is a gate at `threshold` finer than what was measured can tell: nearer to the figure of a
+ * container that lost nothing than half of the metric's 95 % interval? */
+bool mc_metric_is_too_coarse(const mc_metric *metric, const mc_report *report, double threshold);
 
 /* The same by name alone: false and NULL when there is none. */
 bool mc_report_metric(const mc_report *report, const char *name, double *value);

@@ -120,18 +120,28 @@ static void add_numeric(mc_json_out *out, const char *key, const char *width, bo
     mc_json_text(out, key, text);
 }
 
-static void add_numerics(mc_json_out *out, const mc_numerics *n)
+static void add_numerics(mc_json_out *out, const mc_report *r)
 {
+    const mc_numerics *n = &r->numerics;
+    const bool ran = r->data && n->measured;
     mc_json_object(out, "numerics");
-    mc_json_text(out, "simulated", "weights-only");
+    mc_json_text(out, "simulated", r->data ? r->data->simulated : "weights-only");
     char activations[MC_NUMERICS_TEXT], kv[MC_NUMERICS_TEXT];
     mc_activations_text(n, activations);
     mc_kv_text(n, kv);
     add_numeric(out, "activations", activations, n->activation_bits < 16, n->measured);
-    add_numeric(out, "kv_cache", kv, n->kv_bits < 16, n->measured);
-    mc_json_null(out, "rounding"); /* nothing was executed */
-    mc_json_null(out, "accumulator");
+    add_numeric(out, "kv_cache", kv, n->kv_bits < 16, false);
+    /* Of activations; null when none were rounded. */
+    mc_json_text(out, "rounding", ran ? "half to even" : NULL);
+    const bool integer = ran && strcmp(r->data->simulated, "integer") == 0;
+    mc_json_text(out, "accumulator", !r->data ? NULL : integer ? "int32" : "float32");
     mc_json_end(out);
+}
+
+/* The hash of the data that the figures under "model" are of. */
+static const char *evaluation(const mc_report *r)
+{
+    return r->data && r->data->outcomes ? r->data->outcome[0].hash : NULL;
 }
 
 static void add_origin(mc_json_out *out, const mc_report *r)
@@ -141,7 +151,7 @@ static void add_origin(mc_json_out *out, const mc_report *r)
     add_text_or_null(out, "container", r->container_hash);
     add_text_or_null(out, "recipe", r->recipe_hash);
     mc_json_null(out, "calibration");
-    mc_json_null(out, "evaluation");
+    mc_json_text(out, "evaluation", evaluation(r));
     mc_json_end(out);
 
     mc_json_object(out, "tool");
@@ -169,10 +179,8 @@ char *mc_report_json(const mc_report *report, bool pretty)
     mc_json_array(out, "tensors");
     for (size_t i = 0; i < report->tensors; i++) add_tensor(out, &report->tensor[i]);
     mc_json_end(out);
-    mc_json_array(out, "sites"); /* neither sites nor the model's task are known without a graph */
-    mc_json_end(out);
-    mc_json_null(out, "model");
-    add_numerics(out, &report->numerics);
+    mc_report_json_data(out, report);
+    add_numerics(out, report);
     add_origin(out, report);
     mc_json_end(out);
 

@@ -29,6 +29,9 @@ void mc_out_threshold(mc_text *to, const mc_metric *metric, double value);
 /* Bits of a code (mc_scheme_bits): "4", "1.58". */
 void mc_out_bits_text(mc_text *to, const mc_weight_spec *spec);
 
+/* The keys "sites", "model" and "domains" of the JSON report. */
+void mc_report_json_data(mc_json_out *out, const mc_report *report);
+
 bool mc_out_is_quantized(const mc_tensor_report *tensor);
 
 #endif

@@ -32,17 +32,6 @@ typedef struct {
     bool replace;                   /* dump and logits_out may replace files */
 } mc_data_input;
 
-typedef struct {
-    mc_outcome *outcome; /* one a data set, in the order given */
-    size_t outcomes;
-    mc_site_report *site; /* in the order of the graph; measured on the first data set */
-    size_t sites;
-    const size_t *worst_first; /* their indices by rising output_sqnr_db */
-    mc_numerics numerics;      /* the container's, `measured` told */
-    uint64_t macs;             /* multiplications of one sample (of one token, for language) */
-    uint64_t ram_bytes;        /* most bytes that the values of one sample took at one time, f32 */
-} mc_data_report;
-
 /* MC_E_UNSUPPORTED names the operator that cannot be run. The report lives in `mem`. */
 mc_status mc_verify_data(const mc_data_input *input, mc_arena *mem, mc_data_report *out,
                          mc_err *err);

@@ -69,6 +69,14 @@ bool container_builder_quantized(container_builder *b, mc_grid grid, size_t rows
     return true;
 }
 
+void container_builder_transpose(container_builder *b)
+{
+    mc_weight_spec *w = &b->weight[b->weights - 1];
+    w->dim[0] = w->cols;
+    w->dim[1] = w->rows;
+    mc_weight_transpose(w);
+}
+
 static const mc_dtype scale_dtypes[] = {MC_F16, MC_BF16, MC_F32, MC_F8_E8M0, MC_F8_E4M3};
 enum { SCALE_DTYPES = sizeof scale_dtypes / sizeof *scale_dtypes };
 
@@ -112,6 +120,8 @@ static void add_groups(container_builder *b)
                                    .super = 8};
         container_builder_quantized(b, zero, 7, 13, 13); /* a scale a row */
         container_builder_quantized(b, zero, 7, 13, 0);  /* one for all */
+        container_builder_quantized(b, two_level, 5, 24, 3);
+        container_builder_transpose(b);
         container_builder_quantized(b, zero, 7, 13, 1);
         container_builder_quantized(b, two_level, 7, 13, 0);
     }
@@ -128,7 +138,7 @@ static void add_groups(container_builder *b)
 
 void container_builder_everything(container_builder *b)
 {
-    for (unsigned d = 1; d < MC_DTYPE_COUNT; d++)
+    for (unsigned d = 1; d <= MC_I2; d++)
         container_builder_dense(b, (mc_dtype)d, (const int[]){3, 10, -1});
     container_builder_dense(b, MC_F32, (const int[]){-1});
     container_builder_dense(b, MC_F32, (const int[]){0, 4, -1});

@@ -28,6 +28,9 @@ void container_builder_dense(container_builder *b, mc_dtype dtype, const int *di
 bool container_builder_quantized(container_builder *b, mc_grid grid, size_t rows, size_t cols,
                                  size_t group);
 
+/* The last weight added becomes the transpose of its tensor. */
+void container_builder_transpose(container_builder *b);
+
 /* Each kind of weight once: all dtypes; all bits, offsets, scale dtypes, tables, groups, two-level
  * scales. */
 void container_builder_everything(container_builder *b);
