@@ -27,6 +27,19 @@ typedef struct {
     double bits;         /* 1, 1.58, 2..8, or 16: keep */
 } mc_bits_rule;
 
+/* --data NAME=PATH; the name is "" when there is none */
+typedef struct {
+    const char *name, *path;
+} mc_data_name;
+
+/* --numerics */
+typedef enum {
+    MC_NUMERICS_UNSET,
+    MC_NUMERICS_SAID_FLOAT,
+    MC_NUMERICS_SAID_FAKE_QUANT,
+    MC_NUMERICS_SAID_INTEGER
+} mc_numerics_kind;
+
 /* Everything a command line can say, with the fields' zero meaning "not said". */
 typedef struct {
     const mc_command *command;
@@ -59,6 +72,16 @@ typedef struct {
 
     /* verify */
     const char *reference;
+
+    /* verify and quantize: running the model on data */
+    const mc_data_name *data; /* in the order given */
+    size_t datas;
+    uint64_t quick;          /* samples of each data set; 0 = all */
+    uint64_t window;         /* tokens of a sample; 0 = not said */
+    bool seeded;             /* --seed was given: samples are shuffled by it */
+    uint64_t seed;
+    mc_numerics_kind numerics;
+    const char *dump, *score, *logits_out, *logits_in;
 
     /* all that write a file */
     bool force, write_if_changed, no_fsync, dry_run, strict;

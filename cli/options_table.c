@@ -94,6 +94,33 @@ static const mc_option options[] = {
     {.name = "reference", .arg = "IN", .heading = MC_HEADING_INPUT, .commands = ON(verify),
      .help = "the model the container was made from", .file = true,
      .set = mc_set_text, FIELD(reference)},
+    {.name = "data", .arg = "[NAME=]DATA", .heading = MC_HEADING_DATA,
+     .commands = ON(quantize) | ON(verify), .help = "run both models on it: npz, ids, text, folder",
+     .repeats = true, .file = true, .set = mc_set_data},
+    {.name = "quick", .arg = "N", .heading = MC_HEADING_DATA, .commands = ON(quantize) | ON(verify),
+     .help = "only N samples of each data set", .set = mc_set_number, FIELD(quick),
+     .least = 1, .most = UINT64_MAX},
+    {.name = "seed", .arg = "N", .heading = MC_HEADING_DATA, .commands = ON(quantize) | ON(verify),
+     .help = "shuffle samples by it", .set = mc_set_seed, FIELD(seed), .most = UINT64_MAX},
+    {.name = "window", .arg = "N", .heading = MC_HEADING_DATA,
+     .commands = ON(quantize) | ON(verify), .help = "tokens of a sample of text",
+     .set = mc_set_number, FIELD(window), .least = 2, .most = 1 << 20},
+    {.name = "numerics", .arg = "KIND", .heading = MC_HEADING_DATA,
+     .commands = ON(quantize) | ON(verify), .help = "float, fake-quant or integer activations",
+     .words = "float fake-quant integer", .set = mc_set_word, FIELD(numerics)},
+    {.name = "dump", .arg = "FILE.npz", .heading = MC_HEADING_DATA,
+     .commands = ON(quantize) | ON(verify), .help = "write both models' outputs", .file = true,
+     .set = mc_set_text, FIELD(dump)},
+    {.name = "score", .arg = "CMD", .heading = MC_HEADING_DATA,
+     .commands = ON(quantize) | ON(verify),
+     .help = "a program that prints a number for the dump", .set = mc_set_text, FIELD(score)},
+    {.name = "logits-out", .arg = "FILE", .heading = MC_HEADING_DATA, .commands = ON(verify),
+     .help = "write the original's for llama-perplexity", .file = true,
+     .set = mc_set_text, FIELD(logits_out)},
+    {.name = "logits-in", .arg = "FILE", .heading = MC_HEADING_DATA, .commands = ON(verify),
+     .help = "compare with a file of llama-perplexity", .file = true,
+     .set = mc_set_text, FIELD(logits_in)},
+
     {.name = "no-follow", .heading = MC_HEADING_INPUT, .commands = MODELS,
      .help = "refuse symbolic links among the inputs", .set = mc_set_true, FIELD(no_follow)},
 
@@ -155,7 +182,7 @@ const char *mc_heading_text(mc_heading heading)
     static const char *const text[MC_HEADING_COUNT] = {
         [MC_HEADING_SCHEME] = "Scheme", [MC_HEADING_PLAN] = "Plan",
         [MC_HEADING_INPUT] = "Input",   [MC_HEADING_OUTPUT] = "Output",
-        [MC_HEADING_REPORT] = "Report", [MC_HEADING_GENERAL] = "General",
+        [MC_HEADING_DATA] = "Data",     [MC_HEADING_REPORT] = "Report", [MC_HEADING_GENERAL] = "General",
     };
     return text[heading];
 }

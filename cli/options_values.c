@@ -166,18 +166,34 @@ mc_status mc_set_word(const mc_option *option, const char *value, mc_option_sink
     return refuse_word(option, value, err);
 }
 
+static mc_status parse_number(const mc_option *option, const char *value, uint64_t *number,
+                              mc_err *err)
+{
+    if (mc_parse_u64(value, option->most, number) && *number >= option->least) return MC_OK;
+    char allowed[48];
+    snprintf(allowed, sizeof allowed, "%llu to %llu", (unsigned long long)option->least,
+             (unsigned long long)option->most);
+    return refuse(option, value, allowed, err);
+}
+
 mc_status mc_set_unsigned(const mc_option *option, const char *value, mc_option_sink *to,
                           mc_err *err)
 {
     uint64_t number;
-    if (!mc_parse_u64(value, option->most, &number) || number < option->least) {
-        char allowed[48];
-        snprintf(allowed, sizeof allowed, "%llu to %llu", (unsigned long long)option->least,
-                 (unsigned long long)option->most);
-        return refuse(option, value, allowed, err);
-    }
+    MC_TRY(parse_number(option, value, &number, err));
     *(unsigned *)field_of(option, to) = (unsigned)number;
     return MC_OK;
+}
+
+mc_status mc_set_number(const mc_option *option, const char *value, mc_option_sink *to, mc_err *err)
+{
+    return parse_number(option, value, field_of(option, to), err);
+}
+
+mc_status mc_set_seed(const mc_option *option, const char *value, mc_option_sink *to, mc_err *err)
+{
+    to->out->seeded = true;
+    return mc_set_number(option, value, to, err);
 }
 
 mc_status mc_set_size(const mc_option *option, const char *value, mc_option_sink *to, mc_err *err)
@@ -394,6 +410,32 @@ mc_status mc_set_keep(const mc_option *option, const char *value, mc_option_sink
 {
     MC_TRY(check_pattern(option, value, err));
     return append(&to->out->keep, &to->out->keeps, value, to, err);
+}
+
+/* Letters, digits, '-' and '_' before '=' are a name: "test=eval.npz". */
+static size_t name_length(const char *value)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    const size_t n = strspn(value, allowed);
+    return value[n] == '=' ? n : 0;
+}
+
+mc_status mc_set_data(const mc_option *option, const char *value, mc_option_sink *to, mc_err *err)
+{
+    mc_options *o = to->out;
+    const size_t n = name_length(value);
+    const mc_data_name data = {.name = mc_copy_text(to->mem, value, n),
+                               .path = n ? value + n + 1 : value};
+    if (!o->data) o->data = MC_NEW(to->mem, mc_data_name, to->most);
+    if (!o->data || !data.name) return mc_no_room(err, "the command line");
+    if (!data.path[0]) return refuse(option, value, "a file or folder, or NAME=FILE", err);
+    for (size_t i = 0; i < o->datas; i++)
+        if (strcmp(o->data[i].name, data.name) == 0)
+            return mc_fail(err, MC_E_USAGE, "--%s %s: %s; several data sets need a name each",
+                           option->name, value, n ? "the name is taken" : "has no name");
+    ((mc_data_name *)o->data)[o->datas++] = data;
+    return MC_OK;
 }
 
 mc_status mc_set_require(const mc_option *option, const char *value, mc_option_sink *to,

@@ -11,6 +11,9 @@ mc_option_set mc_set_choose;    /* an enum: the entry's `least` */
 mc_option_set mc_set_text;      /* const char * */
 mc_option_set mc_set_word;      /* an enum: 1 + the place of the word */
 mc_option_set mc_set_unsigned;  /* unsigned, least..most */
+mc_option_set mc_set_number;    /* uint64_t, least..most */
+mc_option_set mc_set_seed;      /* the same, and says that it was given */
+mc_option_set mc_set_data;
 mc_option_set mc_set_size;      /* uint64_t, bytes */
 mc_option_set mc_set_align;     /* uint32_t, a power of two, least..most */
 mc_option_set mc_set_scheme;    /* `value` is "w4a8" */

@@ -48,6 +48,8 @@ typedef struct {
     unsigned activation_bits;    /* 4, 8; 16: not quantized. Dynamic: a scale per token for matrices
                                     and per sample for convolutions (core/act.h) */
     const mc_sites *sites;       /* of this graph; needed for quantized activations */
+    bool keep_inputs;            /* a step's inputs are looked at behind it: never reuse their
+                                    memory for its outputs */
 } mc_exec_options;
 
 typedef struct mc_exec mc_exec;

@@ -93,6 +93,16 @@ typedef struct {
     mc_raw raw;               /* the ValueInfoProto */
 } mc_value;
 
+/* A function of the model itself: nodes of this domain, name and overload stand for its body
+ * (core/pass_functions.c). In the body, attributes with `refers` take the call's attribute of that
+ * name, or its default, or are left out. */
+typedef struct {
+    const char *domain, *name, *overload;
+    const mc_attr *fallback; /* attributes that have a default */
+    size_t fallbacks;
+    const mc_graph *body; /* its inputs and outputs are the call's, by position */
+} mc_function;
+
 struct mc_graph {
     const char *name;
     mc_node *node; /* each after the nodes whose outputs it takes, once mc_graph_order has run */
@@ -104,6 +114,8 @@ struct mc_graph {
     mc_id *output;
     size_t outputs, output_room;
     mc_graph *outer; /* of a subgraph: the graph that its node is in */
+    const mc_function *function; /* of a main graph: what its nodes, and these, may call */
+    size_t functions;
     mc_arena *mem;   /* for growing; NULL once complete */
 };
 

@@ -392,6 +392,16 @@ bool mc_json_is_object(const mc_json *json)
     return cJSON_IsObject(json);
 }
 
+bool mc_json_is_array(const mc_json *json)
+{
+    return cJSON_IsArray(json);
+}
+
+bool mc_json_is_null(const mc_json *json)
+{
+    return cJSON_IsNull(json);
+}
+
 const char *mc_json_as_text(const mc_json *json, const char *otherwise)
 {
     return cJSON_IsString(json) ? json->valuestring : otherwise;

@@ -64,6 +64,8 @@ const mc_json *mc_json_next(const mc_json *json);
 size_t mc_json_count(const mc_json *json);
 const char *mc_json_key(const mc_json *json); /* of a member */
 bool mc_json_is_object(const mc_json *json);
+bool mc_json_is_array(const mc_json *json);
+bool mc_json_is_null(const mc_json *json); /* the word null; false when it is missing */
 
 /* The value, or `otherwise` when it is missing or of another kind. */
 const char *mc_json_as_text(const mc_json *json, const char *otherwise);

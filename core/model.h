@@ -32,6 +32,8 @@ typedef struct {
     int64_t version;
 } mc_opset;
 
+struct mc_onnx_file;
+
 typedef struct {
     const char *format; /* "safetensors", "hf-folder", "onnx" */
     const char *path;   /* as the user gave it */
@@ -45,6 +47,7 @@ typedef struct {
     bool tied_head;           /* config.json says tie_word_embeddings */
     mc_graph *graph;          /* the source graph, or NULL: weights without nodes */
     const char *no_graph;     /* then why: "config.json names no architecture" */
+    const struct mc_onnx_file *onnx; /* what an ONNX file holds besides (formats/onnx_file.h) */
     mc_opset *opset;          /* of ONNX: what the file imports */
     size_t opsets;
     mc_task task;

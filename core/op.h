@@ -29,6 +29,7 @@
     X(resize)             \
     X(generate)           \
     X(control)            \
+    X(sequence)           \
     X(conv)               \
     X(pool2d)             \
     X(norm)               \
@@ -71,6 +72,13 @@ struct mc_host {
      * the node is done (`make` and copy what shall stay). */
     mc_status (*run)(mc_host *host, const mc_graph *body, const mc_nd *const *in, size_t ins,
                      const mc_nd **out, size_t outs, mc_err *err);
+
+    /* Gives an output of `run` back before the node is done. */
+    void (*drop)(mc_host *host, const mc_nd *t);
+
+    /* Room for the characters of strings in outputs, which stays until the run's next pass (and
+     * with constants); NULL: there is none. */
+    char *(*text)(mc_host *host, size_t bytes);
 };
 
 struct mc_call {
@@ -90,6 +98,8 @@ enum {
     MC_OP_LAZY_0 = 4,  /* in[0] may be lazy (Gather) */
     MC_OP_IN_PLACE = 8,/* out[0] may be the memory of in[0], when both have the same size */
     MC_OP_RANDOM = 16, /* not a function of its inputs: never folded */
+    MC_OP_DIMS = 64,   /* needs the dims of its inputs, never their numbers (Shape) */
+    MC_OP_KINDS = 32,  /* takes sequences and optionals; others only ever see tensors */
 };
 
 typedef struct {

@@ -36,15 +36,6 @@ static bool is_gguf(const mc_probe *p)
     return begins(p, "GGUF", 4) || begins(p, "FUGG", 4);
 }
 
-/* Protobuf has no magic: field 1 is a small ir_version, and one of the next fields of ModelProto
- * follows. */
-static bool is_onnx(const mc_probe *p)
-{
-    if (mc_ends_with(p->path, ".onnx")) return true;
-    if (p->head_bytes < 3 || p->head[0] != 0x08 || p->head[1] == 0 || p->head[1] > 32) return false;
-    return memchr("\x12\x1a\x22\x28\x32\x3a\x42", p->head[2], 7) != NULL;
-}
-
 /* Protocols 2 to 5 begin with an opcode and their number. */
 static bool is_pickle(const mc_probe *p)
 {
@@ -66,7 +57,6 @@ static const struct {
     {is_pickle,
      "is a pickle of PyTorch, which can run any code when it is read: save it as safetensors"},
     {is_hdf5, "is an HDF5 file: save its weights as safetensors"},
-    {is_onnx, "is an ONNX model, which is not read: save its weights as safetensors"},
 };
 
 /* The first bytes, as far as they help to see what it is. */
@@ -87,7 +77,8 @@ static mc_status refuse(const mc_probe *p, mc_err *err)
             return mc_fail(err, MC_E_UNSUPPORTED, "%s: %s", path, foreign[i].what);
     show_head(p, seen, sizeof seen);
     return mc_fail(err, MC_E_FORMAT,
-                   "%s: not a safetensors file, Hugging Face folder or archive of those (it %s)",
+                   "%s: not an ONNX or safetensors file, Hugging Face folder or archive of those "
+                   "(it %s)",
                    path, seen);
 }
 

@@ -15,10 +15,20 @@
     X(hf_folder)      \
     X(archive)        \
     X(safetensors)    \
+    X(onnx)           \
     /* end */
+
+/* Files that a model names itself: external data of ONNX. Always relative to the name that the
+ * model was given by, below its folder, and never through "..". */
+typedef enum {
+    MC_EXTERNAL_STRICT, /* neither symbolic links nor files with a second hard link */
+    MC_EXTERNAL_FOLLOW, /* both are followed: caches of Hugging Face are made of links */
+    MC_EXTERNAL_NONE,   /* no such file is opened */
+} mc_external_policy;
 
 typedef struct {
     bool no_follow;       /* refuse symlinked files */
+    mc_external_policy external;
     uint64_t spill_limit; /* most bytes an archive may unpack to; 0 = MC_SPILL_LIMIT */
     const char *spill_dir;/* folder for unlinked scratch files; NULL = $TMPDIR or /tmp */
 } mc_read_options;
@@ -41,7 +51,7 @@ typedef struct {
 MC_FORMATS(X)
 #undef X
 
-/* Reads the model at `path`: a .safetensors file (with config.json and tokenizer files beside
+/* Reads the model at `path`: an .onnx file, a .safetensors file (with config.json and tokenizer files beside
  * it, when they are there and no_follow is not asked for), a Hugging Face folder, a
  * model.safetensors.index.json, or a zip/tar archive of those. `options` may be NULL. Messages
  * begin with the path of the file that is wrong. mc_model_close() the result.
@@ -49,7 +59,8 @@ MC_FORMATS(X)
  * Sources come in this order, by role: "weights" (by file name), "index", "config",
  * "generation_config", "tokenizer", "tokenizer_model", "tokenizer_config",
  * "special_tokens_map", "archive". All are files on disk, unless there is an "archive": then
- * that one is, and the paths of the others are its path, a slash, and the name inside.
+ * that one is, and the paths of the others are its path, a slash, and the name inside. Of ONNX the
+ * model itself comes first, then its external files by name; all are "weights".
  *
  * Of shards only the tensors in weight_map count; others are left out with a warning. Metadata
  * is that of all shards; the first by file name wins, with a warning, when they disagree. */

@@ -1,7 +1,8 @@
 /* Hugging Face families: config.json and tensor names become a graph.
  *
- * To add a family, write formats/hf_<name>.c that defines mc_family_<name>, and add it to the list.
- * Blocks that families share (attention, gated MLP, …) stand in hf_blocks.c. */
+ * To add a family, write formats/hf_<name>.c that defines mc_family_<name>, and add it to the list
+ * (those that differ by a few flags share a file). What families are built of stands in
+ * hf_blocks.h, what decoders of Llama's descent share in hf_decoder.h. */
 #ifndef MC_FORMATS_HF_FAMILY_H
 #define MC_FORMATS_HF_FAMILY_H
 
@@ -11,14 +12,13 @@
 
 #define MC_FAMILIES(X) \
     X(llama)           \
+    X(mistral)         \
+    X(qwen2)           \
+    X(qwen3)           \
+    X(phi3)            \
     X(gemma2)          \
     X(mixtral)         \
     X(mamba2)          \
-    X(gpt2)            \
-    X(opt)             \
-    X(bert)            \
-    X(vit)             \
-    X(whisper)         \
     /* end */
 
 /* What a build works with. */
@@ -44,7 +44,15 @@ MC_FAMILIES(X)
 #undef X
 
 /* Sets model->graph (ordered, checked), task, context; or model->no_graph. Called by mc_model_build
- * when a config.json is there. A tensor that contradicts config.json is MC_E_FORMAT. */
-mc_status mc_family_attach(mc_model *model, mc_err *err);
+ * at its end. `config` is NULL when there is no config.json. A tensor that contradicts it is
+ * MC_E_FORMAT. */
+mc_status mc_family_attach(mc_model *model, const mc_json *config, mc_err *err);
+
+/* How much of model->memory mc_family_attach takes at most, for a model of so many tensors. */
+size_t mc_family_memory(size_t tensors);
+
+/* Parses config.json. Python writes numbers without end as Infinity, which JSON has not: they
+ * become null. */
+mc_status mc_family_config(const mc_source *source, mc_json **out, mc_err *err);
 
 #endif

@@ -17,6 +17,10 @@ enum {
     MC_ARCHIVE_ENTRIES = 100000,  /* entries of an archive, whatever they are */
     MC_ARCHIVE_FILES = 8192,      /* entries that are unpacked */
     MC_ARCHIVE_NAME_LIMIT = 4096, /* bytes of an entry's name */
+    MC_ONNX_DEPTH = 100,          /* messages inside messages of an ONNX file: 33 graphs */
+    MC_ONNX_NODES = 1 << 22,      /* nodes of an ONNX file, those of subgraphs and functions too */
+    MC_ONNX_NAME_LIMIT = 1 << 16, /* bytes of a name in an ONNX file */
+    MC_ONNX_OPSETS = 1024,        /* operator sets that a model or a function imports */
     MC_QUOTE_LIMIT = 200,         /* bytes of a name that a message shows */
 };
 

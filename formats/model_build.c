@@ -7,6 +7,7 @@
 #include "core/ckd.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "formats/hf_family.h"
 #include "formats/json_pull.h"
 #include "formats/limits.h"
 #include "formats/safetensors.h"
@@ -144,12 +145,19 @@ static mc_status map_files(build *b)
 static mc_status open_memory(build *b, mc_model *m)
 {
     size_t bytes = 4096 + strlen(b->files->path) + b->index.entries * sizeof(mc_tensor);
+    size_t lists = 0;
+    bool config = false;
     for (size_t i = 0; i < b->sources; i++) {
         bytes += strlen(b->source[i].path) + sizeof(mc_source) + 128;
-        if (i < b->weights)
-            bytes += 2 * mc_safetensors_memory(&b->source[i].map); /* parsed, joined */
-        if (strcmp(b->source[i].role, "config") == 0) bytes += b->source[i].map.size;
+        if (i < b->weights) lists += mc_safetensors_memory(&b->source[i].map);
+        if (strcmp(b->source[i].role, "config") != 0) continue;
+        bytes += b->source[i].map.size;
+        config = true;
     }
+    bytes += 2 * lists; /* parsed, joined */
+
+    /* How many tensors there are is not known yet, but each is in those lists. */
+    if (config) bytes += mc_family_memory(lists / sizeof(mc_tensor));
     return mc_region_open(&m->memory, bytes, b->err);
 }
 
@@ -281,26 +289,26 @@ static mc_status join_metadata(build *b, mc_model *m)
 
 /* ---- config.json ---- */
 
-static mc_status use_config(build *b, mc_model *m)
+static mc_status read_config(build *b, mc_model *m, const mc_json *config)
 {
-    const mc_source *s = mc_model_source(m, "config");
-    if (!s) return MC_OK;
-    if (s->map.size > MC_CONFIG_LIMIT)
-        return mc_fail(b->err, MC_E_FORMAT,
-                       "%s: file is %zu bytes long, at most %" PRIu64 " are allowed", s->path,
-                       s->map.size, MC_CONFIG_LIMIT);
-    mc_json *config = NULL;
-    MC_TRY(mc_json_parse((const char *)s->map.data, s->map.size, s->path, &config, b->err));
-
-    mc_status status = MC_OK;
+    if (!mc_json_is_object(config))
+        return mc_fail(b->err, MC_E_FORMAT, "%s: must be a JSON object",
+                       mc_model_source(m, "config")->path);
     const mc_json *list = mc_json_get(config, "architectures");
     const char *name = mc_json_as_text(mc_json_is_object(list) ? NULL : mc_json_at(list, 0), NULL);
     if (name) m->architecture = mc_copy_text(&m->memory.arena, name, strlen(name));
+    if (name && !m->architecture) return mc_no_room(b->err, "config.json");
     m->tied_head = mc_json_as_bool(mc_json_get(config, "tie_word_embeddings"), false);
-    if (!mc_json_is_object(config))
-        status = mc_fail(b->err, MC_E_FORMAT, "%s: must be a JSON object", s->path);
-    else if (name && !m->architecture)
-        status = mc_no_room(b->err, "config.json");
+    return MC_OK;
+}
+
+static mc_status use_config(build *b, mc_model *m)
+{
+    const mc_source *s = mc_model_source(m, "config");
+    mc_json *config = NULL;
+    if (s) MC_TRY(mc_family_config(s, &config, b->err));
+    mc_status status = s ? read_config(b, m, config) : MC_OK;
+    if (status == MC_OK) status = mc_family_attach(m, config, b->err);
     mc_json_free(config);
     return status;
 }

@@ -21,6 +21,9 @@ int mc_onnx_data_type(mc_dtype dtype);
 mc_status mc_onnx_value_parse(const unsigned char *bytes, size_t n, const char *name,
                               mc_nd_kind kind, mc_arena *mem, mc_nd *out, mc_err *err);
 
+/* What a value's ValueInfoProto says it is; a tensor when there is none. */
+mc_nd_kind mc_onnx_value_kind(const mc_value *value);
+
 /* Writes the source graph of a model that was read from ONNX, or that a Hugging Face family built
  * (then operators of our own domain become functions or standard operators). Tensors come from
  * `weights`, or are the source's own (NULL). */

@@ -135,3 +135,31 @@ Test(weight, forms_have_names)
     cr_expect_str_eq(mc_form_name(MC_FORM_FACTORED), "factored");
     cr_expect_str_eq(mc_form_name(MC_FORM_STACKED), "stacked");
 }
+
+Test(weight, a_transposed_matrix_reads_columns_as_rows)
+{
+    const float tensor[4][3] = {{0, 1, 2}, {10, 11, 12}, {20, 21, 22}, {30, 31, 32}};
+    mc_weight_spec w = {.dtype = MC_F32, .ndim = 2, .dim = {4, 3}, .rows = 4, .cols = 3};
+    mc_weight_transpose(&w);
+    cr_assert_eq(w.rows, 3);
+    cr_assert_eq(w.cols, 4);
+
+    float value[12];
+    for (uint64_t first = 0; first < 12; first++)
+        for (uint64_t n = 1; first + n <= 12; n++) {
+            mc_weight_source(&w, (const unsigned char *)tensor, first, n, value);
+            for (uint64_t i = 0; i < n; i++) {
+                const uint64_t at = first + i;
+                cr_expect_eq(value[i], tensor[at % 4][at / 4]);
+                cr_expect_eq(value[i], (&tensor[0][0])[mc_weight_element(&w, at)]);
+            }
+        }
+}
+
+Test(weight, the_transpose_takes_the_last_of_many_dimensions_as_rows)
+{
+    mc_weight_spec w = {.dtype = MC_F32, .ndim = 4, .dim = {16, 4, 4, 10}, .rows = 16, .cols = 160};
+    mc_weight_transpose(&w);
+    cr_expect_eq(w.rows, 10);
+    cr_expect_eq(w.cols, 256);
+}

@@ -125,6 +125,107 @@ def index_seeds():
     }
 
 
+def varint(value):
+    value &= (1 << 64) - 1
+    out = b""
+    while value > 127:
+        out += bytes([value & 127 | 128])
+        value >>= 7
+    return out + bytes([value])
+
+
+def proto(*fields):
+    """A protobuf message of (number, value): int, float, bytes, str, or a list of any of them."""
+    out = b""
+    for number, value in fields:
+        for one_value in value if isinstance(value, list) else [value]:
+            if isinstance(one_value, int):
+                out += varint(number << 3) + varint(one_value)
+            elif isinstance(one_value, float):
+                out += varint(number << 3 | 5) + struct.pack("<f", one_value)
+            else:
+                data = one_value.encode() if isinstance(one_value, str) else one_value
+                out += varint(number << 3 | 2) + varint(len(data)) + data
+    return out
+
+
+def onnx_tensor(name, data_type, dims, *storage):
+    return proto((1, dims), (2, data_type), *storage, (8, name))
+
+
+def onnx_value(name, data_type=1, dims=(2,)):
+    shape = proto((1, [proto((1, d)) for d in dims]))
+    return proto((1, name), (2, proto((1, proto((1, data_type), (2, shape))))))
+
+
+def onnx_node(op, ins, outs, *attrs, domain=""):
+    return proto((1, list(ins)), (2, list(outs)), (3, "n_" + op), (4, op), (5, list(attrs)), (7, domain))
+
+
+def onnx_attr(name, kind, *value):
+    return proto((1, name), *value, (20, kind))
+
+
+def onnx_model(graph, *more):
+    return proto((1, 8), (2, "seed"), (8, proto((1, ""), (2, 17))), *more, (7, graph))
+
+
+def onnx_graph(nodes, tensors=(), ins=("x",), outs=("y",), *more):
+    return proto((1, list(nodes)), (2, "g"), (5, list(tensors)), (11, [onnx_value(n) for n in ins]),
+                 (12, [onnx_value(n) for n in outs]), *more)
+
+
+def onnx_seeds():
+    two = struct.pack("<2f", 1, 2)
+    weight = onnx_tensor("w", 1, [2], (9, two))
+    add = onnx_graph([onnx_node("Add", "xw", "y")], [weight])
+    storages = [
+        onnx_tensor("raw", 10, [3], (9, bytes(6))), onnx_tensor("packed", 1, [2], (4, two)),
+        onnx_tensor("single", 1, [2], (4, [1.0, 2.0])), onnx_tensor("ints", 3, [2], (5, b"\x01\x02")),
+        onnx_tensor("int4", 22, [3], (5, [33, 15])), onnx_tensor("int64", 7, [2], (7, [1, -1])),
+        onnx_tensor("uint64", 13, [2], (11, [1, -1])), onnx_tensor("double", 11, [1], (10, bytes(8))),
+        onnx_tensor("text", 8, [2], (6, ["a", "b"])), onnx_tensor("none", 1, [0, 3]),
+        onnx_tensor("bool", 9, [2], (5, [0, 1])), onnx_tensor("complex", 14, [1], (4, two)),
+    ]
+    external = onnx_tensor("w", 1, [2], (13, [proto((1, "location"), (2, "w.bin")), proto((1, "offset"), (2, "0"))]), (14, 1))
+    branch = onnx_graph([onnx_node("Add", ["x", "k"], ["r"])], [onnx_tensor("k", 1, [], (9, two[:4]))], (), ("r",))
+    choose = onnx_graph([onnx_node("If", "c", "y", onnx_attr("then_branch", 5, (6, branch)), onnx_attr("else_branch", 5, (6, branch)))],
+                        [onnx_tensor("c", 9, [], (9, b"\x01"))])
+    attrs = onnx_node("Mystery", "x", "y", onnx_attr("f", 1, (2, 1.5)), onnx_attr("i", 2, (3, -7)), onnx_attr("s", 3, (4, b"a\0b")),
+                      onnx_attr("floats", 6, (7, two)), onnx_attr("ints", 7, (8, b"\x01\x02")), onnx_attr("strings", 8, (9, ["a", ""])),
+                      onnx_attr("tensors", 9, (10, [weight])), onnx_attr("t", 4, (5, weight)), domain="com.acme")
+    function = proto((1, "f"), (10, "mine"), (4, "a"), (5, "b"), (6, "alpha"), (9, proto((1, ""), (2, 16))),
+                     (7, onnx_node("LeakyRelu", "a", "b", proto((1, "alpha"), (20, 1), (21, "alpha")))),
+                     (11, onnx_attr("beta", 1, (2, 0.5))))
+    deep = add
+    for _ in range(40):
+        deep = onnx_graph([onnx_node("If", "x", "y", onnx_attr("then_branch", 5, (6, deep)))])
+    return {
+        "add": onnx_model(add),
+        "constant": onnx_model(onnx_graph([onnx_node("Constant", [], "w", onnx_attr("value", 4, (5, weight))), onnx_node("Add", "xw", "y")])),
+        "storages": onnx_model(onnx_graph([onnx_node("Relu", "x", "y")], storages)),
+        "external": onnx_model(onnx_graph([onnx_node("Add", "xw", "y")], [external])),
+        "if": onnx_model(choose),
+        "attributes": onnx_model(onnx_graph([attrs])),
+        "function": onnx_model(onnx_graph([onnx_node("f", "x", "y", domain="mine")]), (8, proto((1, "mine"), (2, 1))), (25, function)),
+        "metadata": onnx_model(add, (14, [proto((1, "a"), (2, "1")), proto((1, "b"), (2, "2"))])),
+        "sparse": onnx_model(onnx_graph([onnx_node("Add", "xs", "y")], [], ("x",), ("y",),
+                                        (15, proto((1, onnx_tensor("s", 1, [1], (9, two[:4]))), (3, 2))))),
+        "cycle": onnx_model(onnx_graph([onnx_node("Relu", "y", "z"), onnx_node("Relu", "z", "y")])),
+        "twice": onnx_model(onnx_graph([onnx_node("Relu", "x", "y"), onnx_node("Abs", "x", "y")])),
+        "out_of_order": onnx_model(onnx_graph([onnx_node("Relu", "z", "y"), onnx_node("Abs", "x", "z")])),
+        "overflow": onnx_model(onnx_graph([], [onnx_tensor("w", 1, [1 << 62, 1 << 62])], (), ())),
+        "negative": onnx_model(onnx_graph([], [onnx_tensor("w", 1, [-1])], (), ())),
+        "newer": proto((1, 13), (8, proto((2, 99))), (7, add)),
+        "deep": onnx_model(deep),
+        "groups": onnx_model(add) + b"\x13" * 4096,
+        "two_graphs": onnx_model(add, (7, add)),
+        "sequence": proto((2, 1), (3, [onnx_tensor("", 1, [2], (9, two))] * 2)),
+        "tensor": onnx_tensor("t", 8, [2], (6, ["a", "b"])),
+        "empty": b"",
+    }
+
+
 def options_seeds():
     lines = {
         "famous": "quantize|--w4a8|in.safetensors|out.bin",
@@ -191,7 +292,7 @@ def container_seeds(program):
 
 
 CORPUS = sys.argv[1]
-for seeds_target, seeds in (("safetensors", safetensors_seeds()), ("index", index_seeds()), ("options", options_seeds())):
+for seeds_target, seeds in (("safetensors", safetensors_seeds()), ("index", index_seeds()), ("onnx", onnx_seeds()), ("options", options_seeds())):
     for seed_name, seed in seeds.items():
         put(seeds_target, seed_name, seed)
 if len(sys.argv) > 2:
