@@ -133,6 +133,11 @@ void mc_dataset_close(mc_dataset *d)
 
 /* ---- looking ---- */
 
+const mc_model *mc_dataset_model(const mc_dataset *d)
+{
+    return d->model;
+}
+
 mc_data_kind mc_dataset_kind(const mc_dataset *d)
 {
     return d->kind;
@@ -178,7 +183,7 @@ mc_status mc_dataset_sample(const mc_dataset *d, uint64_t i, mc_arena *mem, mc_n
     MC_TRY(check_place(d, i, d->kind == MC_DATA_ARRAYS ? MC_DATA_ARRAYS : MC_DATA_TOKENS, err));
     if (d->kind == MC_DATA_ARRAYS) return mc_data_arrays_sample(d, place_of(d, i), mem, input, err);
     const int32_t *ids = d->ids + place_of(d, i) * d->window;
-    return mc_dataset_inputs_of(d, ids, (size_t)d->window, mem, input, err);
+    return mc_inputs_of_ids(d->model, ids, (size_t)d->window, mem, input, err);
 }
 
 bool mc_dataset_label(const mc_dataset *d, uint64_t i, int64_t *label)

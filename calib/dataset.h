@@ -39,6 +39,7 @@ mc_status mc_dataset_open(const char *path, const mc_model *model,
                           const mc_dataset_options *options, mc_dataset **out, mc_err *err);
 void mc_dataset_close(mc_dataset *d);
 
+const mc_model *mc_dataset_model(const mc_dataset *d);
 mc_data_kind mc_dataset_kind(const mc_dataset *d);
 uint64_t mc_dataset_samples(const mc_dataset *d);
 uint64_t mc_dataset_window(const mc_dataset *d);  /* tokens: W */
@@ -72,9 +73,10 @@ typedef struct {
 } mc_question;
 mc_status mc_dataset_question(const mc_dataset *d, uint64_t i, mc_question *out, mc_err *err);
 
-/* What the inputs of the graph are for a row of ids: [1, n]. For choices and continuations. */
-mc_status mc_dataset_inputs_of(const mc_dataset *d, const int32_t *ids, size_t n, mc_arena *mem,
-                               mc_nd *input, mc_err *err);
+/* What the inputs of the model's graph are for a row of ids: [1, n]. For choices, continuations and
+ * ids that come from elsewhere. */
+mc_status mc_inputs_of_ids(const mc_model *model, const int32_t *ids, size_t n, mc_arena *mem,
+                           mc_nd *input, mc_err *err);
 
 const mc_tokenizer *mc_dataset_tokenizer(const mc_dataset *d); /* NULL when there is none */
 

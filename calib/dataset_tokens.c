@@ -84,6 +84,41 @@ static mc_status ids_of_texts(mc_dataset *d, mc_err *err)
     return MC_OK;
 }
 
+/* The tokens of a llama.cpp file of log-probabilities, whose windows it sets. */
+static const char logits_magic[] = "_logits_";
+
+static mc_status ids_of_logits(mc_dataset *d, mc_err *err)
+{
+    enum { HEAD = 8 + 3 * 4 };
+    const mc_map *map = &d->file[0].map;
+    const char *path = d->file[0].path;
+    if (map->size < HEAD) return mc_fail(err, MC_E_FORMAT, "%s: ends in its header", path);
+    const uint64_t window = mc_load_u32le(map->data + 8), chunks = mc_load_u32le(map->data + 16);
+    if (window == 0 || window > INT32_MAX || chunks == 0 ||
+        chunks > (map->size - HEAD) / 4 / window)
+        return mc_fail(err, MC_E_FORMAT, "%s: does not hold the tokens its header tells of", path);
+    if (d->options.window && d->options.window != window)
+        return mc_fail(err, MC_E_USAGE,
+                       "--window %" PRIu64 ": %s has windows of %" PRIu64 " tokens",
+                       d->options.window, path, window);
+    int32_t *ids;
+    MC_TRY(room_for_ids(d, window * chunks, &ids, err));
+    for (uint64_t i = 0; i < window * chunks; i++)
+        ids[i] = (int32_t)mc_load_u32le(map->data + HEAD + 4 * i);
+    d->ids = ids;
+    d->id_count = window * chunks;
+    d->options.window = window;
+    return MC_OK;
+}
+
+static mc_status read_ids_or_text(mc_dataset *d, mc_err *err)
+{
+    const mc_map *first = &d->file[0].map;
+    if (first->size >= 8 && memcmp(first->data, logits_magic, 8) == 0) return ids_of_logits(d, err);
+    const bool array = first->size >= 6 && memcmp(first->data, "\x93NUMPY", 6) == 0;
+    return array ? ids_of_arrays(d, err) : ids_of_texts(d, err);
+}
+
 static uint64_t window_of(const mc_dataset *d)
 {
     if (d->options.window) return d->options.window;
@@ -93,9 +128,7 @@ static uint64_t window_of(const mc_dataset *d)
 
 mc_status mc_data_open_tokens(mc_dataset *d, mc_err *err)
 {
-    const mc_map *first = &d->file[0].map;
-    const bool array = first->size >= 6 && memcmp(first->data, "\x93NUMPY", 6) == 0;
-    MC_TRY(array ? ids_of_arrays(d, err) : ids_of_texts(d, err));
+    MC_TRY(read_ids_or_text(d, err));
     d->window = window_of(d);
     if (d->model->context && d->window > d->model->context)
         return mc_fail(err, MC_E_USAGE,
@@ -131,10 +164,10 @@ static void put(mc_nd *nd, size_t i, int64_t value)
     }
 }
 
-mc_status mc_dataset_inputs_of(const mc_dataset *d, const int32_t *ids, size_t n, mc_arena *mem,
-                               mc_nd *input, mc_err *err)
+mc_status mc_inputs_of_ids(const mc_model *model, const int32_t *ids, size_t n, mc_arena *mem,
+                           mc_nd *input, mc_err *err)
 {
-    const mc_graph *g = d->model->graph;
+    const mc_graph *g = model->graph;
     const int64_t dim[2] = {1, (int64_t)n};
     for (size_t k = 0; k < g->inputs; k++) {
         const mc_value *v = &g->value[g->input[k]];
@@ -145,7 +178,7 @@ mc_status mc_dataset_inputs_of(const mc_dataset *d, const int32_t *ids, size_t n
             return mc_fail(err, MC_E_UNSUPPORTED,
                            "%s: token ids do not say what the graph's input '%s' (%s) is: give an "
                            "npz with an array for each input",
-                           d->path, v->name, mc_dtype_about(v->dtype)->name);
+                           model->path, v->name, mc_dtype_about(v->dtype)->name);
         MC_TRY(mc_nd_set(&input[k], v->dtype, 2, dim, err));
         input[k].data = mc_alloc_raw(mem, n + 1, mc_nd_width(v->dtype));
         if (!input[k].data) return mc_no_room(err, "a window of tokens");

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/pipeline_budget.h"
+#include "cli/pipeline_data.h"
 #include "cli/pipeline_outputs.h"
 #include "cli/pipeline_quantize.h"
 #include "cli/pipeline_verify.h"
@@ -27,7 +28,7 @@ static mc_status check_outputs(session *s, mc_err *err)
     const mc_options *o = s->options;
     const char *rejected = mc_rejected_name(o, &s->memory.arena);
     const char *depfile = mc_depfile_name(o, &s->memory.arena);
-    const char *const outputs[] = {o->arg[1], rejected, o->report, o->html, depfile};
+    const char *const outputs[] = {o->arg[1], rejected, o->report, o->html, depfile, o->dump};
     const mc_names names = {outputs, sizeof outputs / sizeof outputs[0]};
     MC_TRY(mc_outputs_check(&s->model, (mc_names){0}, names, err));
     MC_TRY(mc_out_check(o->arg[1], mc_may_replace(o, o->arg[1]), err));
@@ -55,8 +56,10 @@ static mc_status prepare(session *s, mc_err *err)
         return mc_fail(
             err, MC_E_USAGE,
             "quantize needs a scheme such as --w4a8 (weights of 4 bits, activations of 8)");
+    MC_TRY(mc_data_options_check(o, err));
     const mc_read_options read = {.no_follow = o->no_follow};
     MC_TRY(mc_model_open(o->arg[0], &read, &s->model, err));
+    MC_TRY(mc_data_model_check(&s->model, o, err));
     MC_TRY(mc_region_open(&s->memory, mc_plan_memory(&s->model, o), err));
     MC_TRY(check_outputs(s, err));
     const unsigned threads = o->threads ? o->threads : mc_processors();

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/pipeline_budget.h"
+#include "cli/pipeline_data.h"
 #include "cli/pipeline_hash.h"
 #include "cli/pipeline_outputs.h"
 #include "cli/pipeline_verify.h"
@@ -47,12 +48,14 @@ static char *whole_json(const session *s)
 static mc_status check_alone(session *s, mc_err *err)
 {
     const mc_options *o = s->options;
-    if (o->report || o->html || o->requires)
+    if (o->report || o->html || o->requires || o->datas || o->logits_in)
         return mc_fail(err, MC_E_USAGE,
                        "%s needs --reference IN: there is nothing to measure against",
-                       o->report ? "--report"
-                       : o->html ? "--html"
-                                 : "--require");
+                       o->report      ? "--report"
+                       : o->html      ? "--html"
+                       : o->requires  ? "--require"
+                       : o->logits_in ? "--logits-in"
+                                      : "--data");
     MC_TRY(mc_container_check(&s->container, s->pool, err));
     if (o->json) return mc_print_and_free(whole_json(s), err);
     if (o->quiet) return MC_OK;
@@ -106,9 +109,10 @@ static mc_status check_against(session *s, mc_err *err)
     const mc_options *o = s->options;
     const mc_read_options read = {.no_follow = o->no_follow};
     MC_TRY(mc_model_open(o->reference, &read, &s->reference, err));
+    MC_TRY(mc_data_model_check(&s->reference, o, err));
     const char *const inputs[] = {o->arg[0]};
-    const char *const outputs[] = {o->report, o->html};
-    MC_TRY(mc_outputs_check(&s->reference, (mc_names){inputs, 1}, (mc_names){outputs, 2}, err));
+    const char *const outputs[] = {o->report, o->html, o->dump, o->logits_out};
+    MC_TRY(mc_outputs_check(&s->reference, (mc_names){inputs, 1}, (mc_names){outputs, 4}, err));
     MC_TRY(mc_region_open(&s->memory, mc_measure_memory(&s->reference, &s->container, o), err));
     MC_TRY(mc_pipeline_measure(&s->reference, &s->container, o, s->pool, &s->memory.arena,
                                &s->report, err));
@@ -124,6 +128,7 @@ static mc_status check_against(session *s, mc_err *err)
 static mc_status check(session *s, mc_err *err)
 {
     const mc_options *o = s->options;
+    MC_TRY(mc_data_options_check(o, err));
     MC_TRY(mc_container_open(o->arg[0], o->no_follow ? MC_NO_FOLLOW : 0, &s->container, err));
     MC_TRY(mc_refuse_unmeasured(&s->container.numerics, o, err));
     MC_TRY(mc_pool_open(&s->pool, o->threads, mc_verify_scratch_bytes(), err));

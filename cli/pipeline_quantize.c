@@ -23,7 +23,7 @@ typedef struct {
 /* Does this run measure what it wrote? */
 static bool wants_report(const mc_options *o)
 {
-    return o->report || o->html || o->requires > 0;
+    return o->report || o->html || o->requires > 0 || o->datas > 0;
 }
 
 /* Codes, bytes, tables: everything that is written before the file has a name. */

@@ -1,6 +1,7 @@
 /* Measuring, judging, reporting: see pipeline_verify.h. */
 #include "cli/pipeline_verify.h"
 
+#include "cli/pipeline_data.h"
 #include "cli/pipeline_hash.h"
 #include "cli/progress.h"
 #include "core/file.h"
@@ -25,7 +26,8 @@ size_t mc_measure_memory(const mc_model *reference, const mc_container *containe
 {
     return container->weights * (sizeof(mc_tensor_report) + 1024) + reference->tensors * 256 +
            reference->sources * 1024 + options->requires * 1024 + container->manifest_bytes * 2 +
-           ((size_t)1 << 20) + mc_hash_lanes_bytes(reference);
+           ((size_t)1 << 20) + mc_hash_lanes_bytes(reference) +
+           mc_data_memory(reference, container, options);
 }
 
 mc_status mc_pipeline_measure(const mc_model *reference, const mc_container *container,
@@ -38,6 +40,7 @@ mc_status mc_pipeline_measure(const mc_model *reference, const mc_container *con
     const mc_status status = mc_verify_weights(&input, mem, report, err);
     mc_progress_close(progress);
     MC_TRY(status);
+    MC_TRY(mc_pipeline_data(reference, container, options, pool, mem, report, err));
     report->version = MC_VERSION;
     report->command = options->argv;
     return apply_gates(options, mem, report, err);
@@ -62,8 +65,10 @@ mc_status mc_pipeline_reports(const mc_report *report, const mc_options *options
 
 mc_status mc_refuse_unmeasured(const mc_numerics *n, const mc_options *options, mc_err *err)
 {
-    if (!options->strict || n->measured) return MC_OK;
-    if (n->activation_bits < 16)
+    if (!options->strict) return MC_OK;
+    const bool runs = options->datas > 0 || options->logits_in;
+    const bool measured = runs && mc_data_numerics(options, n) != MC_NUMERICS_FLOAT;
+    if (n->activation_bits < 16 && !measured)
         return mc_fail(err, MC_E_USAGE,
                        "--strict: activations of %u bits would be recorded, not measured; use a16",
                        n->activation_bits);

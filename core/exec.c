@@ -19,13 +19,29 @@ static size_t machine_memory(void)
     return bytes;
 }
 
+/* Nodes whose activations are rounded; of a node with two sites the activation is the same. */
+static mc_status list_sites(mc_exec *exec, const mc_graph *graph, mc_err *err)
+{
+    const mc_exec_options *o = &exec->options;
+    if (o->activation_bits < 2 || o->activation_bits > 8 || !o->sites)
+        return mc_fail(err, MC_E_UNSUPPORTED, "activations of %u bits (2 to 8 can be simulated)",
+                       o->activation_bits);
+    exec->site_of = MC_NEW(&exec->region.arena, const mc_site *, graph->nodes + 1);
+    if (!exec->site_of) return mc_no_room(err, "sites");
+    for (size_t i = 0; i < o->sites->sites; i++) {
+        const mc_site *site = &o->sites->site[i];
+        if (site->kind != MC_SITE_EMBEDDING) exec->site_of[site->node] = site;
+    }
+    return MC_OK;
+}
+
 static mc_status open_exec(mc_exec *exec, const mc_graph *graph, mc_err *err)
 {
-    if (exec->options.numerics != MC_NUMERICS_FLOAT)
-        return mc_fail(err, MC_E_UNSUPPORTED, "activations cannot be quantized");
-    MC_TRY(mc_region_open(&exec->region, mc_plan_memory(graph, 0), err));
+    const size_t sites = graph->nodes * sizeof *exec->site_of + 64;
+    MC_TRY(mc_region_open(&exec->region, mc_exec_plan_memory(graph, 0) + sites, err));
     MC_TRY(mc_heap_open(&exec->heap, machine_memory(), err));
-    return mc_plan_make(exec, graph, NULL, &exec->root, err);
+    if (exec->options.numerics != MC_NUMERICS_FLOAT) MC_TRY(list_sites(exec, graph, err));
+    return mc_exec_plan_make(exec, graph, NULL, &exec->root, err);
 }
 
 mc_status mc_exec_open(const mc_graph *graph, const mc_exec_options *options, mc_exec **out,
@@ -141,7 +157,7 @@ mc_status mc_run_begin(mc_run *run, const mc_nd *const *input, size_t inputs, mc
 
 mc_status mc_run_step(mc_run *run, mc_id *node, mc_err *err)
 {
-    const mc_plan *plan = run->root.plan;
+    const mc_exec_plan *plan = run->root.plan;
     *node = MC_NONE;
     if (!run->begun) return mc_fail(err, MC_E_USAGE, "a step before the beginning of a pass");
     mc_slot_clear(run->heap, &run->applied);
@@ -176,7 +192,7 @@ const mc_nd *mc_run_value(const mc_run *run, mc_id value)
 mc_status mc_run_apply(mc_run *run, mc_id node, const mc_nd *const *in, size_t ins,
                        const mc_nd **out, mc_err *err)
 {
-    const mc_plan *plan = run->root.plan;
+    const mc_exec_plan *plan = run->root.plan;
     *out = NULL;
     mc_slot_clear(run->heap, &run->applied);
     const mc_id step = node < plan->graph->nodes ? plan->step_of[node] : MC_NONE;

@@ -48,7 +48,7 @@ static mc_status make(mc_host *host, mc_nd *t, mc_err *err)
 
 /* ---- subgraphs ---- */
 
-static const mc_plan *plan_of(const mc_step *step, const mc_graph *body)
+static const mc_exec_plan *plan_of(const mc_step *step, const mc_graph *body)
 {
     for (size_t i = 0; i < step->bodies; i++) {
         if (step->body[i]->graph == body) return step->body[i];
@@ -81,8 +81,8 @@ static mc_status run_steps(mc_run *run, mc_frame *frame, mc_err *err)
     return MC_OK;
 }
 
-/* Moves an output out of the frame, or copies it when it is an input, a constant, or taken from
- * outside, or an output twice. */
+/* Moves an output out of the frame, or copies it when it is an input, a constant, taken from
+ * outside, or was moved as another output before (then it lies where that is now). */
 static mc_status keep_output(mc_run *run, mc_frame *frame, mc_id value, mc_slot *to, mc_err *err)
 {
     mc_slot *slot = &frame->slot[value];
@@ -90,12 +90,7 @@ static mc_status keep_output(mc_run *run, mc_frame *frame, mc_id value, mc_slot 
     const mc_tensor *tensor = mc_frame_constant(frame, value);
     if (tensor && (!nd || !nd->data)) return mc_exec_load(run->exec, tensor, run->heap, to, err);
     if (!nd) return mc_fail(err, MC_E_INTERNAL, "an output of a subgraph is not there");
-    bool twice = false;
-    for (size_t i = 0, n = 0; i < frame->plan->graph->outputs; i++) {
-        n += frame->plan->graph->output[i] == value;
-        twice = n > 1;
-    }
-    if (!slot->block || twice) return mc_slot_copy(run->heap, nd, to, err);
+    if (!slot->block) return mc_slot_copy(run->heap, nd, to, err);
     *to = *slot;
     slot->block = 0;
     return MC_OK;
@@ -128,7 +123,7 @@ static mc_status run_body(mc_host *host, const mc_graph *body, const mc_nd *cons
 {
     mc_exec_host *h = (mc_exec_host *)(void *)host;
     mc_run *run = h->job->run;
-    const mc_plan *plan = plan_of(h->job->step, body);
+    const mc_exec_plan *plan = plan_of(h->job->step, body);
     if (!plan) return mc_fail(err, MC_E_INTERNAL, "a subgraph of another node");
     const size_t bytes = (body->values > 0 ? body->values : 1) * sizeof(mc_slot);
     const mc_block block = mc_heap_take(run->heap, bytes);

@@ -10,7 +10,7 @@
 #include "core/exec.h"
 #include "core/heap.h"
 
-typedef struct mc_plan mc_plan;
+typedef struct mc_exec_plan mc_exec_plan;
 typedef struct mc_frame mc_frame;
 
 /* A value in a frame. */
@@ -24,7 +24,7 @@ typedef struct {
 typedef struct {
     mc_id node;
     const mc_op *op;
-    mc_plan **body; /* of its subgraphs */
+    mc_exec_plan **body; /* of its subgraphs */
     size_t bodies;
 } mc_step;
 
@@ -37,14 +37,14 @@ typedef struct {
 
 /* The values of one run of a plan. */
 struct mc_frame {
-    const mc_plan *plan;
+    const mc_exec_plan *plan;
     mc_frame *outer;
     mc_slot *slot; /* of each value */
 };
 
-struct mc_plan {
+struct mc_exec_plan {
     const mc_graph *graph;
-    mc_plan *outer;
+    mc_exec_plan *outer;
     mc_frame frame;          /* of `base`, where constants are computed */
     mc_slot *base;           /* of each value: there when it is constant and kept in memory */
     unsigned char *constant; /* of each value: does it depend on constants alone? */
@@ -61,7 +61,8 @@ struct mc_exec {
     mc_exec_options options;
     mc_region region; /* plans */
     mc_heap heap;     /* constants */
-    mc_plan *root;
+    mc_exec_plan *root;
+    const mc_site **site_of; /* of each node of the main graph; NULL: activations are floats */
 };
 
 struct mc_run {
@@ -146,8 +147,8 @@ void mc_run_drop_texts(mc_run *run);
 
 /* ---- exec_plan.c ---- */
 
-size_t mc_plan_memory(const mc_graph *graph, int depth);
-mc_status mc_plan_make(mc_exec *exec, const mc_graph *graph, mc_plan *outer, mc_plan **out,
+size_t mc_exec_plan_memory(const mc_graph *graph, int depth);
+mc_status mc_exec_plan_make(mc_exec *exec, const mc_graph *graph, mc_exec_plan *outer, mc_exec_plan **out,
                        mc_err *err);
 
 #endif

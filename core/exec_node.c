@@ -2,6 +2,7 @@
  * memory, the operator fills them. The one place where arithmetic of a graph happens. */
 #include "core/exec_impl.h"
 
+#include "core/act.h"
 #include "core/poison.h"
 
 #include <string.h>
@@ -74,7 +75,7 @@ const mc_nd *mc_frame_value(const mc_frame *frame, mc_id value)
 
 void mc_frame_release(mc_run *run, mc_frame *frame, size_t step)
 {
-    const mc_plan *p = frame->plan;
+    const mc_exec_plan *p = frame->plan;
     for (uint32_t i = p->free_first[step]; i < p->free_first[step + 1]; i++)
         mc_slot_clear(run->heap, &frame->slot[p->free_list[i]]);
 }
@@ -143,7 +144,7 @@ static bool takes_lazy(const mc_op *op, size_t input)
 static mc_status compute_input(work *w, size_t i, mc_err *err)
 {
     const mc_id value = w->node->in[i];
-    const mc_plan *plan = w->job->frame->plan;
+    const mc_exec_plan *plan = w->job->frame->plan;
     const mc_id producer = plan->graph->value[value].producer;
     const mc_id step = producer < plan->graph->nodes ? plan->step_of[producer] : MC_NONE;
     if (step == MC_NONE || w->job->depth >= DEPTH_MOST)
@@ -205,8 +206,6 @@ mc_status mc_exec_check_inputs(const mc_op *op, const mc_node *node, const mc_nd
     return MC_OK;
 }
 
-/* Every input as the operator shall see it. A site's activation is replaced here by what its grid
- * makes of it. */
 static mc_status prepare_inputs(work *w, mc_err *err)
 {
     for (size_t i = 0; i < w->node->ins; i++) MC_TRY(find_input(w, i, err));
@@ -251,7 +250,7 @@ static mc_slot *reusable(const work *w)
     if (!(w->op->flags & MC_OP_IN_PLACE) || job->run->exec->options.keep_inputs || job->given ||
         job->only || w->node->ins == 0 || takes_twice(w->node))
         return NULL;
-    const mc_plan *plan = job->frame->plan;
+    const mc_exec_plan *plan = job->frame->plan;
     if (!plan->free_first) return NULL; /* constants are being computed */
     mc_slot *slot = &job->frame->slot[w->node->in[0]];
     if (w->in[0] != &slot->nd || !slot->block) return NULL;
@@ -328,14 +327,13 @@ static mc_status shape_outputs(work *w, mc_err *err)
 
 /* What an operator says it takes, and the lines that are lost to alignment (with AddressSanitizer
  * also those between allocations). */
-static mc_status open_scratch(work *w, mc_err *err)
+static mc_status open_scratch(work *w, size_t asked, mc_err *err)
 {
 #ifdef MC_WITH_ASAN
     enum { STRETCH = 2 };
 #else
     enum { STRETCH = 1 };
 #endif
-    const size_t asked = w->op->scratch ? w->op->scratch(&w->call) : 0;
     if (asked > SIZE_MAX / STRETCH - 2 * FIXED_SCRATCH) return mc_no_room(err, "scratch memory");
     const size_t bytes = asked > 0 ? STRETCH * asked + FIXED_SCRATCH : 0;
     w->call.scratch = (mc_arena){NULL, NULL};
@@ -347,9 +345,54 @@ static mc_status open_scratch(work *w, mc_err *err)
     return MC_OK;
 }
 
+/* ---- sites whose activations are quantized ---- */
+
+/* The node's site, when this executor rounds its activation. */
+static const mc_site *rounded_site(const work *w)
+{
+    const mc_exec *exec = w->job->run->exec;
+    const bool main_graph = w->job->frame->plan == exec->root;
+    return exec->site_of && main_graph ? exec->site_of[w->job->step->node] : NULL;
+}
+
+/* Replaces the activation by what its grid makes of it. */
+static mc_status round_activation(work *w, const mc_site *site, mc_err *err)
+{
+    size_t rows, cols;
+    const size_t i = site->activation_input;
+    const mc_nd *x = i < w->node->ins ? w->in[i] : NULL;
+    if (!x || !mc_act_rows(site->kind, x, &rows, &cols) || mc_nd_storage(x->dtype) != MC_F32)
+        return MC_OK;
+    mc_slot copy = {0};
+    MC_TRY(mc_slot_copy(w->heap, x, &copy, err));
+    mc_act_round(w->job->run->exec->options.activation_bits, copy.nd.data, rows, cols);
+    mc_slot_clear(w->heap, &w->own[i]);
+    w->own[i] = copy;
+    w->in[i] = &w->own[i].nd;
+    return MC_OK;
+}
+
+/* True when the node was run in integers. */
+static mc_status run_site(work *w, bool *done, mc_err *err)
+{
+    const mc_exec *exec = w->job->run->exec;
+    const mc_site *site = rounded_site(w);
+    *done = false;
+    if (!site) return MC_OK;
+    const mc_act_site act = {site, exec->options.weights, exec->options.activation_bits};
+    if (exec->options.numerics != MC_NUMERICS_INTEGER || !mc_act_integer_fits(&act, &w->call))
+        return round_activation(w, site, err);
+    *done = true;
+    MC_TRY(open_scratch(w, mc_act_integer_scratch(&act, &w->call), err));
+    return mc_act_integer_run(&act, &w->call, err);
+}
+
 static mc_status run_operator(work *w, mc_err *err)
 {
-    MC_TRY(open_scratch(w, err));
+    bool done;
+    MC_TRY(run_site(w, &done, err));
+    if (done) return MC_OK;
+    MC_TRY(open_scratch(w, w->op->scratch ? w->op->scratch(&w->call) : 0, err));
     mc_exec_host host = mc_exec_host_for(w->job);
     host.call = &w->call;
     w->call.host = &host.host;

@@ -8,23 +8,23 @@
 /* Constants of up to this many bytes are kept whatever the limit is. */
 enum { SMALL_BYTES = 4096 };
 
-size_t mc_plan_memory(const mc_graph *graph, int depth)
+size_t mc_exec_plan_memory(const mc_graph *graph, int depth)
 {
     if (depth > MC_GRAPH_DEPTH) return 0;
-    size_t bytes = sizeof(mc_plan) + 64 * 128;
+    size_t bytes = sizeof(mc_exec_plan) + 64 * 128;
     bytes += graph->values * (sizeof(mc_slot) + sizeof(mc_lazy_tensor) + 128 + 32);
     bytes += graph->nodes * (sizeof(mc_step) + 32);
     for (size_t i = 0; i < graph->nodes; i++) {
         mc_body_place place = {0};
         for (const mc_graph *body; (body = mc_node_next_body(&graph->node[i], &place));)
-            bytes += 2 * sizeof body + 256 + mc_plan_memory(body, depth + 1);
+            bytes += 2 * sizeof body + 256 + mc_exec_plan_memory(body, depth + 1);
     }
     return bytes;
 }
 
 /* ---- what is needed ---- */
 
-static bool is_needed(const mc_plan *p, const mc_node *node)
+static bool is_needed(const mc_exec_plan *p, const mc_node *node)
 {
     for (size_t i = 0; i < node->outs; i++) {
         if (node->out[i] != MC_NONE && p->left[node->out[i]] > 0) return true;
@@ -33,7 +33,7 @@ static bool is_needed(const mc_plan *p, const mc_node *node)
 }
 
 /* Adds `by` to the uses of everything that a node takes. */
-static void count_uses(mc_plan *p, const mc_node *node, uint32_t by)
+static void count_uses(mc_exec_plan *p, const mc_node *node, uint32_t by)
 {
     for (size_t i = 0; i < node->ins; i++) {
         if (node->in[i] != MC_NONE) p->left[node->in[i]] += by;
@@ -47,7 +47,7 @@ static void count_uses(mc_plan *p, const mc_node *node, uint32_t by)
 }
 
 /* Nodes are in order, so one pass from the end knows of every user before the node it uses. */
-static void find_needed(mc_plan *p)
+static void find_needed(mc_exec_plan *p)
 {
     const mc_graph *g = p->graph;
     for (size_t i = 0; i < g->outputs; i++) p->left[g->output[i]]++;
@@ -60,7 +60,7 @@ static void find_needed(mc_plan *p)
 
 /* ---- constants ---- */
 
-static mc_status mark_constants(mc_exec *exec, mc_plan *p, mc_err *err)
+static mc_status mark_constants(mc_exec *exec, mc_exec_plan *p, mc_err *err)
 {
     for (size_t v = 0; v < p->graph->values; v++) {
         const mc_value *value = &p->graph->value[v];
@@ -82,7 +82,7 @@ static uint64_t room_left(const mc_exec *exec)
     return room > SMALL_BYTES ? room : SMALL_BYTES;
 }
 
-static bool depends_on_constants(const mc_plan *p, const mc_node *node)
+static bool depends_on_constants(const mc_exec_plan *p, const mc_node *node)
 {
     for (size_t i = 0; i < node->ins; i++) {
         if (node->in[i] != MC_NONE && !p->constant[node->in[i]]) return false;
@@ -97,13 +97,13 @@ static bool depends_on_constants(const mc_plan *p, const mc_node *node)
     return true;
 }
 
-static void clear_unused(mc_exec *exec, mc_plan *p, mc_id value)
+static void clear_unused(mc_exec *exec, mc_exec_plan *p, mc_id value)
 {
     if (value != MC_NONE && p->left[value] == 0) mc_slot_clear(&exec->heap, &p->base[value]);
 }
 
 /* A node's outputs have joined the constants: what only it used is not needed any more. */
-static void leave_constants(mc_exec *exec, mc_plan *p, const mc_node *node)
+static void leave_constants(mc_exec *exec, mc_exec_plan *p, const mc_node *node)
 {
     for (size_t i = 0; i < node->outs; i++) {
         if (node->out[i] != MC_NONE) p->constant[node->out[i]] = 1;
@@ -119,7 +119,8 @@ static void leave_constants(mc_exec *exec, mc_plan *p, const mc_node *node)
 
 /* Computes a node's outputs into `base`. *done is false when they are too large to be kept, or in a
  * subgraph cannot be computed: it may never run. */
-static mc_status compute(mc_exec *exec, mc_plan *p, const mc_step *step, bool *done, mc_err *err)
+static mc_status compute(mc_exec *exec, mc_exec_plan *p, const mc_step *step, bool *done,
+                         mc_err *err)
 {
     mc_run run = {.exec = exec, .heap = &exec->heap};
     mc_job job = {.run = &run, .frame = &p->frame, .step = step, .most_bytes = room_left(exec)};
@@ -134,19 +135,19 @@ static mc_status compute(mc_exec *exec, mc_plan *p, const mc_step *step, bool *d
 
 /* ---- steps ---- */
 
-static mc_status plan_bodies(mc_exec *exec, mc_plan *p, mc_step *step, mc_err *err)
+static mc_status plan_bodies(mc_exec *exec, mc_exec_plan *p, mc_step *step, mc_err *err)
 {
     const mc_node *node = &p->graph->node[step->node];
     mc_body_place place = {0};
     size_t n = 0;
     while (mc_node_next_body(node, &place)) n++;
     if (n == 0) return MC_OK;
-    step->body = MC_NEW(&exec->region.arena, mc_plan *, n);
+    step->body = MC_NEW(&exec->region.arena, mc_exec_plan *, n);
     if (!step->body) return mc_no_room(err, "plans of subgraphs");
     place = (mc_body_place){0};
     for (const mc_graph *body; (body = mc_node_next_body(node, &place));) {
-        mc_plan *plan;
-        MC_TRY(mc_plan_make(exec, body, p, &plan, err));
+        mc_exec_plan *plan;
+        MC_TRY(mc_exec_plan_make(exec, body, p, &plan, err));
         step->body[step->bodies++] = plan;
     }
     return MC_OK;
@@ -159,7 +160,7 @@ static bool is_random(const mc_step *step)
     return random;
 }
 
-static mc_status prepare_step(mc_exec *exec, mc_plan *p, mc_step *step, mc_err *err)
+static mc_status prepare_step(mc_exec *exec, mc_exec_plan *p, mc_step *step, mc_err *err)
 {
     const mc_node *node = &p->graph->node[step->node];
     step->op = mc_op_find(node->domain, node->op, node->version);
@@ -172,7 +173,7 @@ static mc_status prepare_step(mc_exec *exec, mc_plan *p, mc_step *step, mc_err *
     return mc_wrap(err, "%s", mc_node_show(p->graph, step->node, text));
 }
 
-static mc_status plan_node(mc_exec *exec, mc_plan *p, mc_id index, mc_err *err)
+static mc_status plan_node(mc_exec *exec, mc_exec_plan *p, mc_id index, mc_err *err)
 {
     mc_step step = {.node = index};
     MC_TRY(prepare_step(exec, p, &step, err));
@@ -188,7 +189,7 @@ static mc_status plan_node(mc_exec *exec, mc_plan *p, mc_id index, mc_err *err)
     return MC_OK;
 }
 
-static mc_status plan_nodes(mc_exec *exec, mc_plan *p, mc_err *err)
+static mc_status plan_nodes(mc_exec *exec, mc_exec_plan *p, mc_err *err)
 {
     for (size_t i = 0; i < p->graph->nodes; i++) {
         if (p->step_of[i] != MC_NONE) MC_TRY(plan_node(exec, p, (mc_id)i, err));
@@ -206,7 +207,7 @@ static bool is_output(const mc_graph *g, mc_id value)
     return false;
 }
 
-static mc_status settle(mc_exec *exec, mc_plan *p, mc_id value, mc_err *err)
+static mc_status settle(mc_exec *exec, mc_exec_plan *p, mc_id value, mc_err *err)
 {
     const mc_tensor *tensor = p->graph->value[value].constant;
     mc_slot *slot = &p->base[value];
@@ -226,12 +227,12 @@ static mc_status settle(mc_exec *exec, mc_plan *p, mc_id value, mc_err *err)
 
 /* ---- last uses ---- */
 
-static void last_used(const mc_plan *p, mc_id *last, mc_id value, size_t step)
+static void last_used(const mc_exec_plan *p, mc_id *last, mc_id value, size_t step)
 {
     if (value != MC_NONE && !p->constant[value]) last[value] = (mc_id)step;
 }
 
-static void find_last_uses(const mc_plan *p, mc_id *last)
+static void find_last_uses(const mc_exec_plan *p, mc_id *last)
 {
     const mc_graph *g = p->graph;
     for (size_t v = 0; v < g->values; v++) last[v] = MC_NONE;
@@ -250,7 +251,7 @@ static void find_last_uses(const mc_plan *p, mc_id *last)
     for (size_t i = 0; i < g->outputs; i++) last[g->output[i]] = MC_NONE;
 }
 
-static mc_status list_frees(mc_exec *exec, mc_plan *p, mc_err *err)
+static mc_status list_frees(mc_exec *exec, mc_exec_plan *p, mc_err *err)
 {
     mc_arena *mem = &exec->region.arena;
     const size_t values = p->graph->values;
@@ -274,7 +275,7 @@ static mc_status list_frees(mc_exec *exec, mc_plan *p, mc_err *err)
 
 /* ---- all of it ---- */
 
-static mc_status open_plan(mc_exec *exec, mc_plan *p, mc_err *err)
+static mc_status open_plan(mc_exec *exec, mc_exec_plan *p, mc_err *err)
 {
     mc_arena *mem = &exec->region.arena;
     const size_t values = p->graph->values, nodes = p->graph->nodes;
@@ -289,10 +290,10 @@ static mc_status open_plan(mc_exec *exec, mc_plan *p, mc_err *err)
     return MC_OK;
 }
 
-mc_status mc_plan_make(mc_exec *exec, const mc_graph *graph, mc_plan *outer, mc_plan **out,
-                       mc_err *err)
+mc_status mc_exec_plan_make(mc_exec *exec, const mc_graph *graph, mc_exec_plan *outer,
+                            mc_exec_plan **out, mc_err *err)
 {
-    mc_plan *p = MC_NEW(&exec->region.arena, mc_plan, 1);
+    mc_exec_plan *p = MC_NEW(&exec->region.arena, mc_exec_plan, 1);
     if (!p) return mc_no_room(err, "the plan of the graph");
     p->graph = graph;
     p->outer = outer;

@@ -1,6 +1,6 @@
-/* Memory that is handed out and given back in any order, over one region: where the values of a
- * run lie. The smallest free block that fits is taken, of equal ones the lowest; neighbours join
- * when they are free. The same calls give the same addresses (relative to the region).
+/* Memory that is handed out and given back in any order, over address space that becomes memory when
+ * it is touched: where the values of a run lie. The smallest free block that fits is taken, of equal ones the lowest; neighbours join
+ * when they are free. The same calls give the same places.
  *
  * What the heap knows about its blocks lies beside them, so that nothing written over the end of a
  * block can confuse it. Under AddressSanitizer blocks that were given back and the 64 bytes behind
@@ -8,7 +8,7 @@
 #ifndef MC_CORE_HEAP_H
 #define MC_CORE_HEAP_H
 
-#include "core/arena.h"
+#include "core/err.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,8 +20,9 @@ typedef uint32_t mc_block; /* a block's number; 0 is none */
 typedef struct mc_heap_entry mc_heap_entry;
 
 typedef struct {
-    mc_region region;
     unsigned char *base;
+    size_t mapped;               /* bytes */
+    size_t reached;              /* bytes from base on that were ever in a block */
     mc_heap_entry *entry; /* by block number */
     uint32_t entries, entry_room;
     uint32_t unused;             /* entries that stand for no block, chained */
@@ -29,7 +30,7 @@ typedef struct {
     size_t used, peak;           /* bytes */
 } mc_heap;
 
-/* Address space for `bytes` bytes of blocks; it becomes memory when it is touched. */
+/* For `bytes` bytes of blocks. MC_E_BUDGET when the address space is not there. */
 mc_status mc_heap_open(mc_heap *heap, size_t bytes, mc_err *err);
 
 /* Gives everything back; a zeroed heap is allowed. */

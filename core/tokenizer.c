@@ -47,7 +47,8 @@ static mc_status check_type(const mc_tok_reader *r, const mc_json *model)
          known++)
         if (strcmp(*known, type) == 0) return MC_OK;
     return mc_fail(r->err, MC_E_UNSUPPORTED,
-                   "%s: tokenizer type %.64s is not supported, give token ids", r->name, type);
+                   "%s: tokenizer type %.*s is not supported, give token ids", r->name,
+                   MC_TOK_TEXT(type));
 }
 
 /* Where a piece begins in the text is followed through steps that keep its front only. */
@@ -87,8 +88,8 @@ static mc_status read_all(const mc_tok_reader *r, const mc_json *json)
     MC_TRY(mc_tok_only_keys(r, json, "the file", keys));
     const char *version = mc_json_as_text(mc_json_get(json, "version"), "1.0");
     if (strcmp(version, "1.0") != 0)
-        return mc_fail(r->err, MC_E_UNSUPPORTED, "%s: version %.64s is not supported, only 1.0",
-                       r->name, version);
+        return mc_fail(r->err, MC_E_UNSUPPORTED, "%s: version %.*s is not supported, only 1.0",
+                       r->name, MC_TOK_TEXT(version));
     MC_TRY(mc_tok_read_normalizer(r, mc_json_get(json, "normalizer"), 0));
     MC_TRY(mc_tok_read_pre(r, mc_json_get(json, "pre_tokenizer"), 0));
     MC_TRY(check_first(r));

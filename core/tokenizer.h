@@ -21,9 +21,10 @@ mc_status mc_tokenizer_open(const char *json, size_t bytes, const char *name, mc
 void mc_tokenizer_close(mc_tokenizer *t);
 
 /* The ids of a text, encoded whole, added tokens in the text recognised, nothing put in front or
- * behind (no BOS). A special token that the text spells out ("</s>") is text like any other, as in
- * SentencePiece and llama.cpp, unless mc_tokenizer_take_special() says otherwise. MC_E_FORMAT when the text is not UTF-8. Time grows as n log n. *ids is to be
- * freed with mc_tokenizer_free_ids. */
+ * behind (no BOS; what the file says of post-processing and truncation is for single sequences). A
+ * special token that the text spells out ("</s>") is text like any other, as in SentencePiece and
+ * llama.cpp, unless mc_tokenizer_take_special() says otherwise. MC_E_FORMAT when the text is not
+ * UTF-8. Time grows as n log n. *ids is to be freed with mc_tokenizer_free_ids. */
 mc_status mc_tokenizer_encode(const mc_tokenizer *t, const char *text, size_t bytes, int32_t **ids,
                               size_t *n, mc_err *err);
 void mc_tokenizer_free_ids(int32_t *ids);

@@ -24,7 +24,7 @@ mc_status mc_added_sort(const mc_tok_reader *r, mc_added_set *set)
         if (i == 0 || by_text(token - 1, token) != 0) continue;
         return mc_fail(r->err, MC_E_FORMAT,
                        "%s: added tokens %d and %d are the same text, \"%.*s\"", r->name,
-                       (int)token[-1].id, (int)token->id, (int)token->text.n, token->text.at);
+                       (int)token[-1].id, (int)token->id, MC_TOK_SPAN(token->text));
     }
     return MC_OK;
 }

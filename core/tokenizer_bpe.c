@@ -89,7 +89,7 @@ static mc_status first_symbols(mc_encoder *e, mc_span word, size_t *n)
             if (m->unk == MC_TOK_NONE)
                 return mc_fail(e->err, MC_E_FORMAT,
                                "the tokenizer's unknown token \"%.*s\" is not in its vocabulary",
-                               (int)m->unk_token.n, m->unk_token.at);
+                               MC_TOK_SPAN(m->unk_token));
             done = !waits || m->fuse_unk || add_symbol(e, n, m->unk);
             waits = true;
         }

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* Steps that replace a text by a longer one could fill any memory. */
+enum { GROWTH = 64, SLACK = 1 << 16 };
+
 static void replace(mc_text *out, mc_span text, mc_span what, mc_span by)
 {
     size_t kept = 0;
@@ -112,11 +115,16 @@ static void apply(const mc_norm_step *step, mc_span text, mc_text *out)
 mc_status mc_tok_normalize(const mc_tokenizer *t, mc_span text, mc_text buffer[2], mc_span *out,
                            mc_err *err)
 {
+    const size_t whole = text.n, most = GROWTH * whole + SLACK;
     for (size_t i = 0; i < t->norms; i++) {
         mc_text *to = &buffer[i % 2];
         to->length = 0;
         apply(&t->norm[i], text, to);
         if (to->failed) return mc_no_room(err, "a text that is being normalized");
+        if (to->length > most)
+            return mc_fail(err, MC_E_BUDGET,
+                           "the tokenizer's normalizer makes more than %zu bytes of %zu", most,
+                           whole);
         text = mc_span_of(to);
     }
     *out = text;

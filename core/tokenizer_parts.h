@@ -208,6 +208,11 @@ typedef struct {
     mc_err *err;
 } mc_tok_reader;
 
+/* How many bytes of a token a message shows: whole characters. The macros give "%.*s" its two. */
+int mc_tok_shown(mc_span token);
+#define MC_TOK_SPAN(span) mc_tok_shown(span), (span).at
+#define MC_TOK_TEXT(text) mc_tok_shown((mc_span){(text), strlen(text)}), (text)
+
 /* Refuses an object that holds anything but `keys` (ended by NULL). */
 mc_status mc_tok_only_keys(const mc_tok_reader *r, const mc_json *object, const char *what,
                            const char *const *keys);

@@ -4,7 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SHOWN = 256 };
+
 /* ---- members ---- */
+
+int mc_tok_shown(mc_span token)
+{
+    size_t n = token.n < SHOWN ? token.n : SHOWN;
+    while (n > 0 && n < token.n && ((unsigned char)token.at[n] & 0xc0u) == 0x80u) n--;
+    return (int)n;
+}
 
 mc_status mc_tok_only_keys(const mc_tok_reader *r, const mc_json *object, const char *what,
                            const char *const *keys)
@@ -14,16 +23,21 @@ mc_status mc_tok_only_keys(const mc_tok_reader *r, const mc_json *object, const 
         while (*known && strcmp(*known, mc_json_key(m)) != 0) known++;
         if (!*known)
             return mc_fail(r->err, MC_E_UNSUPPORTED,
-                           "%s: key \"%.64s\" of %s is not supported, give token ids", r->name,
-                           mc_json_key(m), what);
+                           "%s: key \"%.*s\" of %s is not supported, give token ids", r->name,
+                           MC_TOK_TEXT(mc_json_key(m)), what);
     }
     return MC_OK;
 }
 
 mc_status mc_tok_unsupported(const mc_tok_reader *r, const char *what, const char *type)
 {
-    return mc_fail(r->err, MC_E_UNSUPPORTED, "%s: %s %.512s is not supported, give token ids",
-                   r->name, what, type);
+    return mc_fail(r->err, MC_E_UNSUPPORTED, "%s: %s %.*s is not supported, give token ids",
+                   r->name, what, MC_TOK_TEXT(type));
+}
+
+static const char *type_of(const mc_json *object)
+{
+    return mc_json_as_text(mc_json_get(object, "type"), "an added token");
 }
 
 mc_status mc_tok_need_bool(const mc_tok_reader *r, const mc_json *object, const char *key,
@@ -32,8 +46,8 @@ mc_status mc_tok_need_bool(const mc_tok_reader *r, const mc_json *object, const 
     const mc_json *member = mc_json_get(object, key);
     *out = mc_json_as_bool(member, false);
     if (*out == mc_json_as_bool(member, true)) return MC_OK;
-    return mc_fail(r->err, MC_E_FORMAT, "%s: \"%s\" of %.64s is missing or neither true nor false",
-                   r->name, key, mc_json_as_text(mc_json_get(object, "type"), "an added token"));
+    return mc_fail(r->err, MC_E_FORMAT, "%s: \"%s\" of %.*s is missing or neither true nor false",
+                   r->name, key, MC_TOK_TEXT(type_of(object)));
 }
 
 mc_status mc_tok_need_text(const mc_tok_reader *r, const mc_json *object, const char *key,
@@ -41,8 +55,8 @@ mc_status mc_tok_need_text(const mc_tok_reader *r, const mc_json *object, const 
 {
     const char *text = mc_json_as_text(mc_json_get(object, key), NULL);
     if (!text)
-        return mc_fail(r->err, MC_E_FORMAT, "%s: \"%s\" of %.64s is missing or no text", r->name,
-                       key, mc_json_as_text(mc_json_get(object, "type"), "an added token"));
+        return mc_fail(r->err, MC_E_FORMAT, "%s: \"%s\" of %.*s is missing or no text", r->name,
+                       key, MC_TOK_TEXT(type_of(object)));
     const size_t n = strlen(text);
     char *copy = mc_copy_text(r->mem, text, n);
     if (!copy) return mc_no_room(r->err, r->name);
@@ -58,12 +72,6 @@ static mc_status model_bool(const mc_tok_reader *r, const mc_json *model, const 
     return mc_json_get(model, key) ? mc_tok_need_bool(r, model, key, out) : MC_OK;
 }
 
-/* How many bytes of a token a message shows. */
-static int shown(mc_span token)
-{
-    return token.n < 64 ? (int)token.n : 64;
-}
-
 static bool is_absent(const mc_json *member)
 {
     return !member || mc_json_is_null(member);
@@ -76,8 +84,8 @@ static mc_status read_id(const mc_tok_reader *r, const mc_json *id, const char *
     uint64_t value;
     if (!mc_json_as_u64(id, &value) || value >= MC_TOK_MAX_ID)
         return mc_fail(r->err, MC_E_FORMAT,
-                       "%s: the id of token \"%.64s\" is no whole number below %d", r->name, token,
-                       (int)MC_TOK_MAX_ID);
+                       "%s: the id of token \"%.*s\" is no whole number below %d", r->name,
+                       MC_TOK_TEXT(token), (int)MC_TOK_MAX_ID);
     *out = (size_t)value;
     return MC_OK;
 }
@@ -125,12 +133,12 @@ static mc_status read_vocab(const mc_tok_reader *r, const mc_json *vocab, const 
         size_t id = 0;
         MC_TRY(read_id(r, entry, token, &id));
         if (m->vocab.token[id].at)
-            return mc_fail(r->err, MC_E_FORMAT, "%s: tokens \"%.*s\" and \"%.64s\" share id %zu",
-                           r->name, shown(m->vocab.token[id]), m->vocab.token[id].at, token, id);
+            return mc_fail(r->err, MC_E_FORMAT, "%s: tokens \"%.*s\" and \"%.*s\" share id %zu",
+                           r->name, MC_TOK_SPAN(m->vocab.token[id]), MC_TOK_TEXT(token), id);
         memcpy(copy, token, n);
         if (!mc_tok_vocab_add(&m->vocab, (mc_span){copy, n}, (int32_t)id))
-            return mc_fail(r->err, MC_E_FORMAT, "%s: too many tokens have the hash of \"%.64s\"",
-                           r->name, token);
+            return mc_fail(r->err, MC_E_FORMAT, "%s: too many tokens have the hash of \"%.*s\"",
+                           r->name, MC_TOK_TEXT(token));
         if (n > m->longest) m->longest = n;
         copy += n;
     }
@@ -170,7 +178,7 @@ static mc_status read_merge(const mc_tok_reader *r, const mc_json *merge, size_t
     if (a == MC_TOK_NONE || b == MC_TOK_NONE || joined == MC_TOK_NONE)
         return mc_fail(r->err, MC_E_FORMAT,
                        "%s: merge %zu: \"%.*s\" + \"%.*s\": %s not in the vocabulary", r->name,
-                       rank, shown(left), left.at, shown(right), right.at,
+                       rank, MC_TOK_SPAN(left), MC_TOK_SPAN(right),
                        a == MC_TOK_NONE   ? "the first is"
                        : b == MC_TOK_NONE ? "the second is"
                                           : "what they give is");
@@ -281,15 +289,14 @@ static mc_status check_id(const mc_tok_reader *r, const mc_added *token, int64_t
     const bool fresh = id == MC_TOK_NONE;
     if (fresh) id = *last >= (int64_t)v->count ? *last + 1 : (int64_t)v->count;
     if (id != token->id)
-        return mc_fail(r->err, MC_E_FORMAT, "%s: added token \"%.64s\" has id %d, not %lld",
-                       r->name, token->content.at, (int)token->id, (long long)id);
+        return mc_fail(r->err, MC_E_FORMAT, "%s: added token \"%.*s\" has id %d, not %lld", r->name,
+                       MC_TOK_SPAN(token->content), (int)token->id, (long long)id);
     if (fresh && v->token[id].at)
-        return mc_fail(r->err, MC_E_FORMAT, "%s: tokens \"%.*s\" and \"%.64s\" share id %d",
-                       r->name, shown(v->token[id]), v->token[id].at, token->content.at,
-                       (int)token->id);
+        return mc_fail(r->err, MC_E_FORMAT, "%s: tokens \"%.*s\" and \"%.*s\" share id %d", r->name,
+                       MC_TOK_SPAN(v->token[id]), MC_TOK_SPAN(token->content), (int)token->id);
     if (r->t->added[id].at)
-        return mc_fail(r->err, MC_E_FORMAT, "%s: token \"%.64s\" is added twice", r->name,
-                       token->content.at);
+        return mc_fail(r->err, MC_E_FORMAT, "%s: token \"%.*s\" is added twice", r->name,
+                       MC_TOK_SPAN(token->content));
     if (id > *last) *last = id;
     return MC_OK;
 }

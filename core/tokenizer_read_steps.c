@@ -293,9 +293,9 @@ static mc_status read_prepend_scheme(const mc_tok_reader *r, const mc_json *json
     while (i < 3 && strcmp(names[i], name) != 0) i++;
     if (i == 3 || (i < 2 && !mc_json_as_bool(prefix, true)))
         return mc_fail(r->err, MC_E_FORMAT,
-                       "%s: prepend_scheme %.64s of Metaspace is unknown or contradicts "
+                       "%s: prepend_scheme %.*s of Metaspace is unknown or contradicts "
                        "add_prefix_space",
-                       r->name, name);
+                       r->name, MC_TOK_TEXT(name));
     *out = (mc_prepend)i;
     return MC_OK;
 }

@@ -43,7 +43,7 @@ mc_status mc_tok_wordpiece(mc_encoder *e, mc_span word)
         if (m->unk == MC_TOK_NONE)
             return mc_fail(e->err, MC_E_FORMAT,
                            "the tokenizer's unknown token \"%.*s\" is not in its vocabulary",
-                           (int)m->unk_token.n, m->unk_token.at);
+                           MC_TOK_SPAN(m->unk_token));
         done = mc_ids_add(&e->ids, m->unk);
     }
     return done ? MC_OK : mc_no_room(e->err, "a text that is being encoded");

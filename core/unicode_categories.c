@@ -514,5 +514,6 @@ const uint32_t mc_unicode_categories[] = {
     0xc4d2c00u, 0xc4d40e7u, 0xc8ec000u, 0x38000442u, 0x38000800u, 0x38008042u, 0x38020000u,
     0x3804018cu, 0x3807c000u, 0x3c000063u, 0x3ffff800u, 0x40000063u, 0x43fff800u,
 };
-const size_t mc_unicode_categories_count = sizeof mc_unicode_categories / sizeof *mc_unicode_categories;
+const size_t mc_unicode_categories_count =
+    sizeof mc_unicode_categories / sizeof *mc_unicode_categories;
 // clang-format on

@@ -91,7 +91,8 @@ const mc_unicode_class mc_unicode_classes[] = {
     {0x1e023, 0x1e024, 230}, {0x1e026, 0x1e02a, 230}, {0x1e8d0, 0x1e8d6, 220},
     {0x1e944, 0x1e949, 230}, {0x1e94a, 0x1e94a, 7},
 };
-const size_t mc_unicode_classes_count = sizeof mc_unicode_classes / sizeof *mc_unicode_classes;
+const size_t mc_unicode_classes_count =
+    sizeof mc_unicode_classes / sizeof *mc_unicode_classes;
 
 const mc_unicode_lower mc_unicode_lowers[] = {
     {0x41, 0x5a, 32, 1}, {0xc0, 0xd6, 32, 1}, {0xd8, 0xde, 32, 1}, {0x100, 0x12e, 1, 2},
@@ -150,5 +151,6 @@ const mc_unicode_lower mc_unicode_lowers[] = {
     {0x118a0, 0x118bf, 32, 1}, {0x16e40, 0x16e5f, 32, 1}, {0x16ea0, 0x16eb8, 27, 1},
     {0x1e900, 0x1e921, 34, 1},
 };
-const size_t mc_unicode_lowers_count = sizeof mc_unicode_lowers / sizeof *mc_unicode_lowers;
+const size_t mc_unicode_lowers_count =
+    sizeof mc_unicode_lowers / sizeof *mc_unicode_lowers;
 // clang-format on

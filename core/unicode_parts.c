@@ -519,7 +519,8 @@ const uint64_t mc_unicode_parts[] = {
     0xbe85809aac00000u, 0xbe85c13df200000u, 0xbe86013dfc00000u, 0xbe86413e0a00000u,
     0xbe86813e1e00000u, 0xbe86c13e2c00000u, 0xbe87013e7600000u, 0xbe87454c0000000u,
 };
-const size_t mc_unicode_parts_count = sizeof mc_unicode_parts / sizeof *mc_unicode_parts;
+const size_t mc_unicode_parts_count =
+    sizeof mc_unicode_parts / sizeof *mc_unicode_parts;
 
 const uint16_t mc_unicode_wholes[] = {
     912, 909, 913, 0, 1, 2, 3, 53, 55, 238, 4, 572, 5, 165, 208, 210, 570, 415, 57, 417, 419, 421,
@@ -572,5 +573,6 @@ const uint16_t mc_unicode_wholes[] = {
     986, 987, 988, 989, 990, 991, 992, 994, 995, 996, 997, 998, 1493, 1494, 1495, 1496, 1497, 1498,
     1499, 1501, 1500, 1502, 1503, 1504,
 };
-const size_t mc_unicode_wholes_count = sizeof mc_unicode_wholes / sizeof *mc_unicode_wholes;
+const size_t mc_unicode_wholes_count =
+    sizeof mc_unicode_wholes / sizeof *mc_unicode_wholes;
 // clang-format on

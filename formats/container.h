@@ -26,7 +26,7 @@ typedef struct {
     uint8_t activation_bits; /* 16 = not quantized */
     uint8_t activation_mode; /* MCPK_ACT_NONE, MCPK_ACT_DYNAMIC, MCPK_ACT_STATIC */
     uint8_t kv_bits;         /* 16 = not quantized */
-    bool measured;           /* whether the report's figures include them */
+    bool measured;           /* whether the report's figures include the activations */
 } mc_numerics;
 
 /* "int8 dynamic" or "not quantized"; and the first line of every report: "activations: int8 dynamic

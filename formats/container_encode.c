@@ -51,6 +51,7 @@ static mc_weight_spec cut_to_rows(const mc_weight_spec *weight, size_t rows)
 {
     mc_weight_spec cut = *weight;
     const mc_weight_shape shape = mc_weight_code_shape(weight);
+    cut.transposed = false;
     cut.rows = rows;
     cut.cols = shape.cols;
     cut.group = shape.group;

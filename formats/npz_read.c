@@ -248,8 +248,8 @@ mc_status mc_npz_read(const unsigned char *bytes, size_t n, const char *name, ui
                       mc_npz *out, mc_err *err)
 {
     const zip z = {bytes, n, name, err};
-    directory d;
-    uint64_t room;
+    directory d = {0, 0, 0};
+    uint64_t room = 0;
     *out = (mc_npz){0};
     MC_TRY(find_directory(&z, &d));
     MC_TRY(measure(&z, &d, limit, &room));

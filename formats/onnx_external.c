@@ -213,7 +213,7 @@ mc_status mc_onnx_external(mc_onnx_externals *x, mc_cursor tensor, mc_raw *out, 
                            mc_err *err)
 {
     entries e = {0};
-    uint64_t offset = 0, length, end;
+    uint64_t offset = 0, length = 0, end;
     MC_TRY(read_entries(tensor, &e, err));
     if (e.value[OFFSET].at) MC_TRY(number(&e, OFFSET, &offset, err));
     if (e.value[LENGTH].at) MC_TRY(number(&e, LENGTH, &length, err));

@@ -68,11 +68,12 @@ static mc_status read_numbers(mc_onnx_read *r, mc_cursor in, mc_attr *a)
     return MC_OK;
 }
 
-/* How many fields of that number; *last is the last of them. */
+/* How many fields of that number; *last is the last of them, an empty one when there is none. */
 static size_t fields(mc_cursor in, uint32_t number, mc_wire_field *last)
 {
     mc_wire_field f;
     size_t n = 0;
+    *last = (mc_wire_field){.bytes = {in.end, in.end}};
     while (mc_wire_next(&in, &f)) {
         if (f.number != number) continue;
         *last = f;
@@ -83,7 +84,7 @@ static size_t fields(mc_cursor in, uint32_t number, mc_wire_field *last)
 
 static mc_status read_strings(mc_onnx_read *r, mc_cursor in, mc_attr *a)
 {
-    mc_wire_field f = {.bytes = {in.end, in.end}};
+    mc_wire_field f;
     const bool is_single = a->kind == MC_ATTR_STRING;
     a->count = fields(in, number_of[a->kind], &f);
     if (is_single) {
@@ -241,10 +242,9 @@ static mc_status check_names(mc_onnx_read *r, mc_cursor in)
 {
     mc_arena work = *r->work;
     mc_names seen = {0};
-    mc_wire_field f, name = {0};
+    mc_wire_field f, name;
     while (mc_wire_next(&in, &f)) {
         if (f.number != 5) continue;
-        name.bytes = (mc_cursor){f.bytes.end, f.bytes.end};
         fields(f.bytes, 1, &name);
         const size_t length = mc_left(&name.bytes);
         switch (mc_names_add(&seen, &work, (const char *)name.bytes.at, length, 0)) {

@@ -28,7 +28,8 @@ typedef struct {
     mc_meter meter;                 /* gets one a sample; may be zero */
     const char *dump;               /* npz of both models' outputs on the first data set */
     const char *logits_out;         /* llama.cpp's `_logits_` file of the original; or NULL */
-    const char *logits_in;          /* such a file instead of the original's run; or NULL */
+    const char *logits_in;          /* such a file instead of the original's run; or NULL. It is
+                                       the one data set then, too */
     bool replace;                   /* dump and logits_out may replace files */
 } mc_data_input;
 

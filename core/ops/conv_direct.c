@@ -299,7 +299,7 @@ mc_status mc_conv_run(const mc_conv *conv, const mc_conv_f32 *data, mc_arena scr
         for (size_t group = 0; group < conv->groups; group++) {
             const size_t at = s * conv->groups + group;
             if (conv->channels * in > 0) g.x = data->x + at * conv->channels * in;
-            if (p.taps > 0) g.tile.w = data->w + group * conv->filters * p.taps;
+            g.tile.w = p.taps > 0 ? data->w + group * conv->filters * p.taps : g.buffer;
             g.tile.bias = data->bias ? data->bias + group * conv->filters : NULL;
             g.tile.y = data->y + at * conv->filters * out;
             one_image(&g);

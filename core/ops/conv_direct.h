@@ -25,8 +25,8 @@ typedef struct {
  * bias may be NULL. */
 void mc_conv_plain(const mc_conv *conv, const mc_nd *x, const mc_nd *w, const mc_nd *bias,
                    mc_nd *y);
-void mc_conv_transpose_plain(const mc_conv *conv, const mc_nd *x, const mc_nd *w,
-                             const mc_nd *bias, mc_nd *y);
+void mc_conv_transpose_plain(const mc_conv *conv, const mc_nd *x, const mc_nd *w, const mc_nd *bias,
+                             mc_nd *y);
 
 /* By tiles. The scratch is what *_scratch says, SIZE_MAX when that leaves the address space. */
 size_t mc_conv_scratch(const mc_conv *conv);

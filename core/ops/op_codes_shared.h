@@ -14,7 +14,7 @@ typedef struct {
 /* What whole numbers of at most 16 bits can be. */
 mc_codes mc_codes_range(mc_dtype dtype);
 
-/* x[i] = saturate(round_half_even(x[i]) + zero[i]), whole numbers as f32; NaN becomes the lowest. */
+/* x[i] = saturate(round_half_even(x[i]) + zero[i]), whole numbers as f32; NaN: the lowest. */
 void mc_codes_round(mc_codes range, const float *zero, float *x, size_t n);
 
 /* The same with one zero point. */

@@ -125,6 +125,7 @@ static mc_status gelu_shape(const mc_call *call, mc_err *err)
     const mc_nd *x = call->in[0];
     int64_t width = x->ndim > 0 ? x->dim[x->ndim - 1] : -1;
     MC_TRY(need_f32(call, err));
+    if (mc_arg_in(call, 1)) MC_TRY(mc_op_rank(call, 0, 1, MC_MAX_DIMS, err));
     MC_TRY(mc_arg_dims(call, 1, 1, &width, err));
     return mc_op_same_shape(call, err);
 }

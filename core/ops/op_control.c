@@ -228,7 +228,7 @@ static mc_status loop_all(iteration *it, mc_err *err)
     int64_t most, number = 0;
     bool go_on;
     MC_TRY(loop_limits(it->call, &most, &go_on, err));
-    uint8_t flag = go_on;
+    uint8_t flag = 1; /* an iteration that runs was to go on */
     const mc_nd number_nd = {.dtype = MC_I64, .count = 1, .data = &number};
     const mc_nd flag_nd = {.dtype = MC_BOOL, .count = 1, .data = &flag};
     it->in[0] = &number_nd;
@@ -240,7 +240,6 @@ static mc_status loop_all(iteration *it, mc_err *err)
     for (; go_on && number < most; number++) {
         MC_TRY(iterate(it, err));
         MC_TRY(read_flag(it->out[0], "the condition that the body gives", &go_on, err));
-        flag = go_on;
         it->call->host->drop(it->call->host, it->out[0]);
     }
     MC_TRY(give_states(it, err));

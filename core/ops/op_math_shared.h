@@ -31,4 +31,22 @@ double mc_sum_squares_f32(const float *x, size_t n);
 /* The largest; NaN when there is one, -infinity when there are none. */
 float mc_max_f32(const float *x, size_t n);
 
+/* The builds of all that for kinds of processors that run here, NULL past the end; for tests. The
+ * first is the plain one; all give the same bits. */
+typedef struct {
+    const char *name;
+    void (*exp)(const float *from, float *to, size_t n);
+    void (*tanh)(const float *from, float *to, size_t n);
+    void (*sigmoid)(const float *from, float *to, size_t n);
+    void (*erf)(const float *from, float *to, size_t n);
+    void (*gelu)(const float *from, float *to, size_t n);
+    void (*gelu_tanh)(const float *from, float *to, size_t n);
+    void (*silu)(const float *from, float *to, size_t n, float alpha);
+    double (*exp_sum)(const float *from, float *to, size_t n, float shift);
+    double (*sum)(const float *x, size_t n);
+    double (*sum_squares)(const float *x, size_t n);
+    float (*max)(const float *x, size_t n);
+} mc_math_loops;
+const mc_math_loops *mc_math_at(size_t i);
+
 #endif

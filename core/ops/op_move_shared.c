@@ -38,7 +38,7 @@ typedef struct {
     int64_t from_row, from_col, to_row, to_col;
 } plane;
 
-enum { BLOCK = 32 }; /* 32 x 32 elements of both sides stay in the first cache */
+enum { BLOCK = 32 }; /* rows and columns of a transposed block */
 
 static void copy_rows(const plane *p, const unsigned char *from, unsigned char *to)
 {
@@ -46,20 +46,38 @@ static void copy_rows(const plane *p, const unsigned char *from, unsigned char *
     for (int64_t r = 0; r < p->rows; r++) memcpy(to + r * p->to_row, from + r * p->from_row, bytes);
 }
 
-/* Elements one by one, in blocks. The width is a constant so that memcpy is one move. */
-#define COPY_PLANE(width)                                                                  \
-    static void copy_##width(const plane *p, const unsigned char *from, unsigned char *to) \
-    {                                                                                      \
-        for (int64_t r0 = 0; r0 < p->rows; r0 += BLOCK) {                                  \
-            const int64_t r1 = r0 + BLOCK < p->rows ? r0 + BLOCK : p->rows;                \
-            for (int64_t c0 = 0; c0 < p->cols; c0 += BLOCK) {                              \
-                const int64_t c1 = c0 + BLOCK < p->cols ? c0 + BLOCK : p->cols;            \
-                for (int64_t r = r0; r < r1; r++)                                          \
-                    for (int64_t c = c0; c < c1; c++)                                      \
-                        memcpy(to + r * p->to_row + c * p->to_col,                         \
-                               from + r * p->from_row + c * p->from_col, width);           \
-            }                                                                              \
-        }                                                                                  \
+/* Elements one by one. The width is a constant so that memcpy is one move.
+ *
+ * turn_: a transposed plane, contiguous along rows on one side and along columns on the other. Its
+ * blocks go through a buffer: lines a power of two apart share a place in caches. */
+#define COPY_PLANE(width)                                                                        \
+    static void copy_##width(const plane *p, const unsigned char *from, unsigned char *to)       \
+    {                                                                                            \
+        for (int64_t r = 0; r < p->rows; r++)                                                    \
+            for (int64_t c = 0; c < p->cols; c++)                                                \
+                memcpy(to + r * p->to_row + c * p->to_col,                                       \
+                       from + r * p->from_row + c * p->from_col, width);                         \
+    }                                                                                            \
+    static void turn_block_##width(const plane *p, const unsigned char *from, unsigned char *to, \
+                                   size_t rows, size_t cols)                                     \
+    {                                                                                            \
+        unsigned char tile[BLOCK][BLOCK * (width)];                                              \
+        for (size_t c = 0; c < cols; c++)                                                        \
+            memcpy(tile[c], from + (int64_t)c * p->from_col, rows * (width));                    \
+        for (size_t r = 0; r < rows; r++)                                                        \
+            for (size_t c = 0; c < cols; c++)                                                    \
+                memcpy(to + (int64_t)r * p->to_row + c * (width), tile[c] + r * (width), width); \
+    }                                                                                            \
+    static void turn_##width(const plane *p, const unsigned char *from, unsigned char *to)       \
+    {                                                                                            \
+        for (int64_t r = 0; r < p->rows; r += BLOCK) {                                           \
+            const size_t rows = p->rows - r < BLOCK ? (size_t)(p->rows - r) : BLOCK;             \
+            for (int64_t c = 0; c < p->cols; c += BLOCK) {                                       \
+                const size_t cols = p->cols - c < BLOCK ? (size_t)(p->cols - c) : BLOCK;         \
+                turn_block_##width(p, from + r * p->from_row + c * p->from_col,                  \
+                                   to + r * p->to_row + c * p->to_col, rows, cols);              \
+            }                                                                                    \
+        }                                                                                        \
     }
 COPY_PLANE(1)
 COPY_PLANE(2)
@@ -73,12 +91,13 @@ static plane_fn pick_plane(const plane *p)
 {
     const int64_t width = (int64_t)p->width;
     if (p->from_col == width && p->to_col == width) return copy_rows;
+    const bool turned = p->from_row == width && p->to_col == width;
     switch (p->width) {
-    case 1: return copy_1;
-    case 2: return copy_2;
-    case 4: return copy_4;
-    case 8: return copy_8;
-    default: return copy_16;
+    case 1: return turned ? turn_1 : copy_1;
+    case 2: return turned ? turn_2 : copy_2;
+    case 4: return turned ? turn_4 : copy_4;
+    case 8: return turned ? turn_8 : copy_8;
+    default: return turned ? turn_16 : copy_16;
     }
 }
 

@@ -38,7 +38,7 @@ enum {
     MC_NUM_ANY = MC_NUM_ANY_NUMBER | MC_NUM_BOOL | MC_NUM_STRING | MC_NUM_TINY,
 };
 
-/* Refuses an input that is missing, is no tensor, or is of another kind; an unknown dtype passes. */
+/* Refuses an input that is missing, no tensor, or of another kind; an unknown dtype passes. */
 mc_status mc_num_need(const mc_call *call, size_t input, unsigned kinds, mc_err *err);
 
 /* The same for an input that may be left out. */

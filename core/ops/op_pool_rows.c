@@ -19,7 +19,9 @@ typedef struct {
 
 typedef void (*row_fn)(const row *r, const void *from, void *to);
 
-/* to[j] = STEP(to[j], x) for each tap's x. */
+enum { FEW = 4 }; /* outputs of a row that are better made one by one */
+
+/* to[j] = STEP(to[j], x) for each tap's x, in the order of the taps. */
 #define ROW(name, type, result, STEP)                                                       \
     static void name(const row *r, const void *from, void *to)                              \
     {                                                                                       \
@@ -27,7 +29,13 @@ typedef void (*row_fn)(const row *r, const void *from, void *to);
         result *sum = to;                                                                   \
         const double p = r->p;                                                              \
         (void)p;                                                                            \
-        for (int64_t k = r->first; k < r->end; k++) {                                       \
+        for (size_t j = 0; r->out < FEW && j < r->out; j++) {                               \
+            const int64_t at = (int64_t)j * r->stride - r->pad;                             \
+            int64_t k, end;                                                                 \
+            mc_window_taps(at, r->dilation, r->end, 0, r->in, &k, &end);                    \
+            for (; k < end; k++) sum[j] = STEP(sum[j], x[at + k * r->dilation]);            \
+        }                                                                                   \
+        for (int64_t k = r->first; r->out >= FEW && k < r->end; k++) {                      \
             const int64_t at = k * r->dilation - r->pad;                                    \
             size_t j, end;                                                                  \
             mc_window_inside(at, r->stride, r->in, r->out, &j, &end);                       \

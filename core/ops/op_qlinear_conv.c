@@ -1,6 +1,6 @@
 /* ConvInteger and QLinearConv: patches of the input, less its zero point, become columns of a
- * matrix (a tile of positions at a time) that the filters multiply exactly. What lies in the padding
- * is the zero point, so its column holds 0. */
+ * matrix (a tile of positions at a time) that the filters multiply exactly. What lies in the
+ * padding is the zero point, so its column holds 0. */
 #include "core/ops/op_args_shared.h"
 #include "core/ops/op_qlinear_shared.h"
 #include "core/ops/op_whole_shared.h"

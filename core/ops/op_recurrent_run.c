@@ -190,11 +190,18 @@ static void add_state(const work *k, int d, const float *from, size_t row, size_
 
 static void activate(const work *k, int d, int which, float *x, size_t n)
 {
+    const mc_activation *act = &k->l->act[d][which];
+    act->run(act, x, n);
+}
+
+/* The clip is for gates. The specification's "input of activations" could mean LSTM's state as
+ * well, but runtimes leave that alone. */
+static void clip_activate(const work *k, int d, int which, float *x, size_t n)
+{
     const float clip = k->l->clip;
     if (clip > 0.0f)
         for (size_t i = 0; i < n; i++) x[i] = x[i] > clip ? clip : x[i] < -clip ? -clip : x[i];
-    const mc_activation *act = &k->l->act[d][which];
-    act->run(act, x, n);
+    activate(k, d, which, x, n);
 }
 
 /* One step of one sample: `g` its gates (i, o, f, c), `h` and `c` its state. */
@@ -207,15 +214,15 @@ static void lstm_row(const work *k, int d, float *g, float *h, float *c)
         in[j] += p[j] * c[j];
         forget[j] += p[2 * n + j] * c[j];
     }
-    activate(k, d, 0, in, n);
-    activate(k, d, 0, forget, n);
-    activate(k, d, 1, cell, n);
+    clip_activate(k, d, 0, in, n);
+    clip_activate(k, d, 0, forget, n);
+    clip_activate(k, d, 1, cell, n);
     for (size_t j = 0; j < n; j++) {
         const float keep = k->l->input_forget ? 1.0f - in[j] : forget[j];
         c[j] = keep * c[j] + in[j] * cell[j];
         if (p) out[j] += p[n + j] * c[j];
     }
-    activate(k, d, 0, out, n);
+    clip_activate(k, d, 0, out, n);
     memcpy(h, c, n * sizeof *h);
     activate(k, d, 2, h, n);
     for (size_t j = 0; j < n; j++) h[j] *= out[j];
@@ -224,7 +231,7 @@ static void lstm_row(const work *k, int d, float *g, float *h, float *c)
 static void rnn_row(const work *k, int d, float *g, float *h, float *c)
 {
     (void)c;
-    activate(k, d, 0, g, (size_t)k->l->hidden);
+    clip_activate(k, d, 0, g, (size_t)k->l->hidden);
     memcpy(h, g, (size_t)k->l->hidden * sizeof *h);
 }
 
@@ -233,7 +240,7 @@ static void gru_row(const work *k, int d, float *g, float *h, float *c)
 {
     (void)c;
     const size_t n = (size_t)k->l->hidden;
-    activate(k, d, 1, g + 2 * n, n);
+    clip_activate(k, d, 1, g + 2 * n, n);
     for (size_t j = 0; j < n; j++) h[j] = (1.0f - g[j]) * g[2 * n + j] + g[j] * h[j];
 }
 
@@ -243,7 +250,7 @@ static void gru_gates(const work *k, int d, float *g)
 {
     const size_t n = (size_t)k->l->hidden, batch = (size_t)k->l->batch, width = k->width;
     add_state(k, d, k->h, 0, 2 * n, 1.0f, g, width);
-    for (size_t b = 0; b < batch; b++) activate(k, d, 0, g + b * width, 2 * n);
+    for (size_t b = 0; b < batch; b++) clip_activate(k, d, 0, g + b * width, 2 * n);
     if (k->l->linear_before_reset) {
         for (size_t b = 0; b < batch; b++) memcpy(k->aside + b * n, k->bias_r, n * sizeof(float));
         add_state(k, d, k->h, 2 * n, n, 1.0f, k->aside, n);

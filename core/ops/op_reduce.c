@@ -136,7 +136,7 @@ static void next_run(runs *r)
 
 /* ---- loops: a row into accumulators ---- */
 
-/* What is read of an element, and what is done with it. LOG_SUM_EXP has two goes: MAX, then this. */
+/* What is done with an element. LOG_SUM_EXP has two goes: LARGEST, then ADD_EXP. */
 typedef enum { ADD, ADD_SIZE, ADD_SQUARE, TIMES, LARGEST, SMALLEST, ADD_EXP } mode;
 
 #define ROW(expr)                    \

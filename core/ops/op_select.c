@@ -210,8 +210,7 @@ static mc_status run_trilu(const mc_call *call, mc_err *err)
     const bool upper = mc_node_int(call->node, "upper", 1) != 0;
     const int64_t rows = x->dim[x->ndim - 2], cols = x->dim[x->ndim - 1];
     const size_t width = mc_nd_width(x->dtype), row_bytes = (size_t)cols * width;
-    if (k < -rows) k = -rows;
-    if (k > cols) k = cols;
+    if (k > cols) k = cols; /* keeps the sum below from overflowing */
     for (size_t r = 0; r < x->count / (size_t)cols; r++) {
         const int64_t at = (int64_t)(r % (size_t)rows) + k + (upper ? 0 : 1);
         const size_t cut = (size_t)(at < 0 ? 0 : at < cols ? at : cols) * width;

@@ -1,5 +1,5 @@
-/* Operators of com.microsoft against onnxruntime (numbers by tests/reference/make_op_goldens.py) and
- * against their formulas. */
+/* Operators of com.microsoft against onnxruntime (numbers by tests/reference/make_op_goldens.py)
+ * and against their formulas. */
 #include "tests/support/op_ramp.h"
 #include "tests/support/op_run.h"
 
@@ -122,8 +122,8 @@ static void expect_nbits(unsigned bits, bool packed_zero)
         double sum = (double)bias[n];
         for (size_t k = 0; k < 20; k++) {
             const size_t g = (size_t)group[k];
-            const unsigned code = codes[n * row + k / per] >> (k % per * bits) & mask;
-            const unsigned z = zeros[n * zero_row + g / per] >> (g % per * bits) & mask;
+            const unsigned code = (unsigned)codes[n * row + k / per] >> (k % per * bits) & mask;
+            const unsigned z = (unsigned)zeros[n * zero_row + g / per] >> (g % per * bits) & mask;
             const double shift = packed_zero ? (double)z : (double)zero[n * 2 + g];
             sum += (double)x[i / 3 * 20 + k] * ((double)code - shift) * (double)scale[n * 2 + g];
         }

@@ -175,7 +175,7 @@ Test(ops_einsum, wrong_equations_are_refused)
     static const struct {
         const char *equation, *why;
     } wrong[] = {
-        {"ij,jk,kl->il", "terms for 2 inputs"},
+        {"ij,jk,kl->il", "more terms than 2 inputs"},
         {"ij->ij", "has 1 terms for 2 inputs"},
         {"ij,jk,", "more terms than 2 inputs"},
         {"ij,jkl->il", "3 letters stands for 2 dimensions"},

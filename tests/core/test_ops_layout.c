@@ -156,15 +156,16 @@ Test(split, cuts_into_the_lengths_asked_for)
 {
     static const float x[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
     static const float first[] = {1, 2, 6, 7}, last[] = {3, 4, 5, 8, 9, 10};
+    static const int64_t split[] = {2, 0, 3};
     for (int version = 11; version <= 13; version += 2) {
         op_case c = op_begin("Split", version);
         op_int(&c, "axis", 1);
         op_outputs(&c, 3);
         op_in(&c, op_f32(2, (int64_t[]){2, 5}, x));
         if (version < 13)
-            op_ints(&c, "split", 3, (int64_t[]){2, 0, 3});
+            op_ints(&c, "split", 3, split);
         else
-            op_in(&c, op_i64(1, (int64_t[]){3}, (int64_t[]){2, 0, 3}));
+            op_in(&c, op_i64(1, (int64_t[]){3}, split));
         op_run(&c);
         op_expect_f32(&c, 0, 2, (int64_t[]){2, 2}, first, 0);
         op_expect_f32(&c, 1, 2, (int64_t[]){2, 0}, NULL, 0);

@@ -261,6 +261,23 @@ static void run_lazy(const char *domain, const char *name, mc_nd x, mc_nd w, mc_
 
 static float lazy_y[1 << 15], whole_y[1 << 15], weight[(1 << 21) + (1 << 18)];
 
+/* x[rows, k] times what number_at says, in doubles; w[n, k] when transposed, else w[k, n]. */
+static void expect_product(const float *y, const int64_t x[3], const int64_t w[2], bool transposed)
+{
+    const size_t k = (size_t)x[2], n = (size_t)(transposed ? w[0] : w[1]);
+    for (size_t i = 0; i < (size_t)(x[0] * x[1]) * n; i += 97) {
+        double sum = 0.0, most = 0.0;
+        for (size_t t = 0; t < k; t++) {
+            const float number = weight[transposed ? i % n * k + t : t * n + i % n];
+            const double part = (double)a_data[i / n * k + t] * (double)number;
+            sum += part;
+            most += fabs(part);
+        }
+        const double off = fabs((double)y[i] - sum);
+        cr_assert(off <= (double)(k + 2) * 0x1p-23 * most, "[%zu] is off by %g", i, off);
+    }
+}
+
 static void lazy_equals_whole(const char *domain, const char *name, const int64_t x[3],
                               const int64_t w[2])
 {
@@ -276,6 +293,7 @@ static void lazy_equals_whole(const char *domain, const char *name, const int64_
     run_lazy(domain, name, op_f32(3, x, a_data), whole, &second);
     cr_assert_leq(first.count, sizeof lazy_y / sizeof *lazy_y);
     cr_expect(memcmp(lazy_y, whole_y, first.count * sizeof *lazy_y) == 0);
+    expect_product(lazy_y, x, w, strcmp(name, "Linear") == 0);
     cr_expect_gt(lazy.calls, 1);
     cr_expect_lt(lazy.most, elements);
 }

@@ -30,109 +30,88 @@ static op_case begin(const char *op, const char *direction, int64_t hidden)
 }
 
 /* Numbers of ONNX Runtime 1.2x. */
-Test(lstm, of_two_directions_with_peepholes_and_lengths_is_what_others_compute)
-{
-    static const float y[] = {0.526004851f,
-                              0.233997613f,
-                              0.0298473351f,
-                              0.419972181f,
-                              -0.469926029f,
-                              0.0376361385f,
-                              0.190820485f,
-                              -0.522604048f,
-                              -0.429352045f,
-                              -0.0700810403f,
-                              -0.00122015981f,
-                              0.120881423f,
-                              -0.0770548731f,
-                              -0.18391268f,
-                              -0.0149333011f,
-                              -0.275541037f,
-                              0.131105021f,
-                              0.256437927f,
-                              0.188592777f,
-                              -0.199603513f,
-                              0.0995480418f,
-                              0.451181531f,
-                              0.049990166f,
-                              -0.0581827387f,
-                              0.488301545f,
-                              0.0444576442f,
-                              -0.00960098486f,
-                              -0.42808798f,
-                              0.0579160899f,
-                              0.280853957f,
-                              -0.152962044f,
-                              -0.0480511412f,
-                              0.03527762f,
-                              -0.0385193415f,
-                              0.157934144f,
-                              0.263945639f,
-                              0.356566638f,
-                              -0.0127424449f,
-                              -0.120037131f,
-                              0,
-                              0,
-                              0,
-                              0.30014962f,
-                              -0.0906858891f,
-                              -0.300145835f,
-                              -0.157137334f,
-                              -0.232355773f,
-                              0.056326706f,
-                              0,
-                              0,
-                              0,
-                              0.109475292f,
-                              0.0788447633f,
-                              0.356158257f,
-                              0.500957191f,
-                              0.128645077f,
-                              -0.0418369733f,
-                              0,
-                              0,
-                              0,
-                              0,
-                              0,
-                              0,
-                              -0.046248097f,
-                              -0.334053397f,
-                              -0.340073198f,
-                              0,
-                              0,
-                              0,
-                              0,
-                              0,
-                              0};
-    static const float h[] = {0.500957191f,   0.128645077f,   -0.0418369733f,  0.451181531f,
-                              0.049990166f,   -0.0581827387f, 0.30014962f,     -0.0906858891f,
-                              -0.300145835f,  -0.0700810403f, -0.00122015981f, 0.120881423f,
-                              -0.0770548731f, -0.18391268f,   -0.0149333011f,  -0.275541037f,
-                              0.131105021f,   0.256437927f};
-    static const float last[] = {
-        0.828052819f, 0.893992007f,  -0.448481381f,  0.791809916f,  0.237999767f,    -0.355443537f,
-        0.694250822f, -0.216309309f, -0.674995363f,  -1.52014089f,  -0.00206700712f, 0.141962349f,
-        -1.23835707f, -0.359865904f, -0.0174874738f, -0.659354866f, 0.178095803f,    0.500510573f};
-    op_case c = begin("LSTM", "bidirectional", H);
-    op_outputs(&c, 3);
-    op_in(&c, waves(rooms[0], 0.7, 3, (int64_t[]){S, N, I}));
-    op_in(&c, waves(rooms[1], 0.37, 3, (int64_t[]){2, 4 * H, I}));
-    op_in(&c, waves(rooms[2], 0.53, 3, (int64_t[]){2, 4 * H, H}));
-    op_in(&c, waves(rooms[3], 0.91, 2, (int64_t[]){2, 8 * H}));
-    op_in(&c, op_nd(MC_I32, 1, (int64_t[]){N}, lengths));
-    op_in(&c, waves(rooms[4], 0.3, 3, (int64_t[]){2, N, H}));
-    op_in(&c, waves(rooms[5], 0.41, 3, (int64_t[]){2, N, H}));
-    op_in(&c, waves(rooms[6], 0.67, 2, (int64_t[]){2, 3 * H}));
-    op_run(&c);
-    op_expect_f32(&c, 0, 4, (int64_t[]){S, 2, N, H}, y, 2e-6);
-    op_expect_f32(&c, 1, 3, (int64_t[]){2, N, H}, h, 2e-6);
-    op_expect_f32(&c, 2, 3, (int64_t[]){2, N, H}, last, 2e-6);
-    op_end(&c);
-}
+static const float lstm_y[] = {0.526004851f,
+                               0.233997613f,
+                               0.0298473351f,
+                               0.419972181f,
+                               -0.469926029f,
+                               0.0376361385f,
+                               0.190820485f,
+                               -0.522604048f,
+                               -0.429352045f,
+                               -0.0700810403f,
+                               -0.00122015981f,
+                               0.120881423f,
+                               -0.0770548731f,
+                               -0.18391268f,
+                               -0.0149333011f,
+                               -0.275541037f,
+                               0.131105021f,
+                               0.256437927f,
+                               0.188592777f,
+                               -0.199603513f,
+                               0.0995480418f,
+                               0.451181531f,
+                               0.049990166f,
+                               -0.0581827387f,
+                               0.488301545f,
+                               0.0444576442f,
+                               -0.00960098486f,
+                               -0.42808798f,
+                               0.0579160899f,
+                               0.280853957f,
+                               -0.152962044f,
+                               -0.0480511412f,
+                               0.03527762f,
+                               -0.0385193415f,
+                               0.157934144f,
+                               0.263945639f,
+                               0.356566638f,
+                               -0.0127424449f,
+                               -0.120037131f,
+                               0,
+                               0,
+                               0,
+                               0.30014962f,
+                               -0.0906858891f,
+                               -0.300145835f,
+                               -0.157137334f,
+                               -0.232355773f,
+                               0.056326706f,
+                               0,
+                               0,
+                               0,
+                               0.109475292f,
+                               0.0788447633f,
+                               0.356158257f,
+                               0.500957191f,
+                               0.128645077f,
+                               -0.0418369733f,
+                               0,
+                               0,
+                               0,
+                               0,
+                               0,
+                               0,
+                               -0.046248097f,
+                               -0.334053397f,
+                               -0.340073198f,
+                               0,
+                               0,
+                               0,
+                               0,
+                               0,
+                               0};
+static const float lstm_h[] = {
+    0.500957191f,   0.128645077f,   -0.0418369733f, 0.451181531f,   0.049990166f,    -0.0581827387f,
+    0.30014962f,    -0.0906858891f, -0.300145835f,  -0.0700810403f, -0.00122015981f, 0.120881423f,
+    -0.0770548731f, -0.18391268f,   -0.0149333011f, -0.275541037f,  0.131105021f,    0.256437927f};
+static const float lstm_c[] = {
+    0.828052819f, 0.893992007f,  -0.448481381f,  0.791809916f,  0.237999767f,    -0.355443537f,
+    0.694250822f, -0.216309309f, -0.674995363f,  -1.52014089f,  -0.00206700712f, 0.141962349f,
+    -1.23835707f, -0.359865904f, -0.0174874738f, -0.659354866f, 0.178095803f,    0.500510573f};
 
-Test(gru, resets_before_or_behind_its_product)
-{
-    static const float y[2][S * N * H] = {{0.315822899f,
+static const float gru_y[2][S * N * H] = {{0.315822899f,
                                            0.778397024f,
                                            0.877082229f,
                                            0.861950397f,
@@ -192,6 +171,28 @@ Test(gru, resets_before_or_behind_its_product)
                                            0.257799774f,
                                            0.521281481f,
                                            0.868025482f}};
+
+Test(lstm, of_two_directions_with_peepholes_and_lengths_is_what_others_compute)
+{
+    op_case c = begin("LSTM", "bidirectional", H);
+    op_outputs(&c, 3);
+    op_in(&c, waves(rooms[0], 0.7, 3, (int64_t[]){S, N, I}));
+    op_in(&c, waves(rooms[1], 0.37, 3, (int64_t[]){2, 4 * H, I}));
+    op_in(&c, waves(rooms[2], 0.53, 3, (int64_t[]){2, 4 * H, H}));
+    op_in(&c, waves(rooms[3], 0.91, 2, (int64_t[]){2, 8 * H}));
+    op_in(&c, op_nd(MC_I32, 1, (int64_t[]){N}, lengths));
+    op_in(&c, waves(rooms[4], 0.3, 3, (int64_t[]){2, N, H}));
+    op_in(&c, waves(rooms[5], 0.41, 3, (int64_t[]){2, N, H}));
+    op_in(&c, waves(rooms[6], 0.67, 2, (int64_t[]){2, 3 * H}));
+    op_run(&c);
+    op_expect_f32(&c, 0, 4, (int64_t[]){S, 2, N, H}, lstm_y, 2e-6);
+    op_expect_f32(&c, 1, 3, (int64_t[]){2, N, H}, lstm_h, 2e-6);
+    op_expect_f32(&c, 2, 3, (int64_t[]){2, N, H}, lstm_c, 2e-6);
+    op_end(&c);
+}
+
+Test(gru, resets_before_or_behind_its_product)
+{
     for (int i = 0; i < 2; i++) {
         op_case c = begin("GRU", "reverse", H);
         op_int(&c, "linear_before_reset", i);
@@ -202,7 +203,7 @@ Test(gru, resets_before_or_behind_its_product)
         op_in(&c, op_nd(MC_I32, 1, (int64_t[]){N}, lengths));
         op_in(&c, waves(rooms[4], 0.3, 3, (int64_t[]){1, N, H}));
         op_run(&c);
-        op_expect_f32(&c, 0, 4, (int64_t[]){S, 1, N, H}, y[i], 2e-6);
+        op_expect_f32(&c, 0, 4, (int64_t[]){S, 1, N, H}, gru_y[i], 2e-6);
         op_end(&c);
     }
 }
@@ -375,4 +376,27 @@ Test(gru, refuses_shapes_lengths_and_names_that_do_not_fit)
     op_in(&c, w);
     op_in(&c, r);
     expect_refusal(&c, "input 2 is");
+}
+
+/* Gates of 3 are clipped to 0.5, so that i = f = o = sigmoid(0.5) = s; the state is not:
+ * c = 2 s + s tanh(0.5), h = s tanh(c). ONNX Runtime agrees. */
+Test(lstm, clips_gates_and_not_the_state)
+{
+    const float zero[4] = {0}, bias[8] = {3, 3, 3, 3}, before = 2.0f;
+    const double s = 1.0 / (1.0 + exp(-0.5)), c1 = 2.0 * s + s * tanh(0.5);
+    const float h = (float)(s * tanh(c1)), state = (float)c1;
+    op_case c = begin("LSTM", "forward", 1);
+    op_float(&c, "clip", 0.5f);
+    op_outputs(&c, 3);
+    op_in(&c, op_f32(3, (int64_t[]){1, 1, 1}, zero));
+    op_in(&c, op_f32(3, (int64_t[]){1, 4, 1}, zero));
+    op_in(&c, op_f32(3, (int64_t[]){1, 4, 1}, zero));
+    op_in(&c, op_f32(2, (int64_t[]){1, 8}, bias));
+    op_no_input(&c);
+    op_no_input(&c);
+    op_in(&c, op_f32(3, (int64_t[]){1, 1, 1}, &before));
+    op_run(&c);
+    op_expect_f32(&c, 0, 4, (int64_t[]){1, 1, 1, 1}, &h, 1e-6);
+    op_expect_f32(&c, 2, 3, (int64_t[]){1, 1, 1}, &state, 1e-6);
+    op_end(&c);
 }

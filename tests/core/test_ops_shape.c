@@ -105,6 +105,7 @@ static void expect_no_reshape(int64_t allowzero, int wanted, const int64_t *shap
 Test(reshape, refuses_shapes_of_another_size)
 {
     expect_no_reshape(0, DIMS(5, 5), "does not have as many elements as the shape: 24, not 25");
+    expect_no_reshape(0, DIMS(0, 13), "as the shape: 12, not 13");
     expect_no_reshape(0, DIMS(-1, 5), "24 elements of [2, 3, 4] F32 do not divide by 5");
     expect_no_reshape(0, DIMS(-1, -1), "dimensions 0 and 1 of the shape are -1");
     expect_no_reshape(0, DIMS(-2, 12), "dimension 0 of the shape is -2 (at least -1)");

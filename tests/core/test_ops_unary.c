@@ -52,10 +52,42 @@ static void hold(void (*fast)(const float *, float *, size_t), double (*exact)(d
 
 Test(ops_unary, fast_functions_stay_within_their_bounds)
 {
-    hold(mc_exp_f32, exp, 1.0, "exp");
-    hold(mc_tanh_f32, tanh, 1.5, "tanh");
-    hold(mc_sigmoid_f32, sigmoid, 2.5, "sigmoid");
-    hold(mc_erf_f32, erf, 2.0, "erf");
+    const mc_math_loops *loops;
+    for (size_t i = 0; (loops = mc_math_at(i)); i++) {
+        hold(loops->exp, exp, 1.0, "exp");
+        hold(loops->tanh, tanh, 1.5, "tanh");
+        hold(loops->sigmoid, sigmoid, 2.5, "sigmoid");
+        hold(loops->erf, erf, 2.0, "erf");
+    }
+}
+
+enum { BITS = 1003 }; /* and a rest behind the vectors */
+
+static void expect_same_bits(const mc_math_loops *a, const mc_math_loops *b, const float *x)
+{
+    float y[2][BITS];
+    void (*const f[2][6])(const float *, float *, size_t) = {
+        {a->exp, a->tanh, a->sigmoid, a->erf, a->gelu, a->gelu_tanh},
+        {b->exp, b->tanh, b->sigmoid, b->erf, b->gelu, b->gelu_tanh}};
+    for (size_t i = 0; i < 6; i++) {
+        for (size_t k = 0; k < 2; k++) f[k][i](x, y[k], BITS);
+        cr_expect_arr_eq(y[0], y[1], sizeof y[0], "function %zu of %s", i, b->name);
+    }
+    a->silu(x, y[0], BITS, 1.5f);
+    b->silu(x, y[1], BITS, 1.5f);
+    cr_expect_arr_eq(y[0], y[1], sizeof y[0], "silu of %s", b->name);
+    cr_expect_eq(a->exp_sum(x, y[0], BITS, 2.0f), b->exp_sum(x, y[1], BITS, 2.0f));
+    cr_expect_eq(a->sum(x, BITS), b->sum(x, BITS));
+    cr_expect_eq(a->sum_squares(x, BITS), b->sum_squares(x, BITS));
+    cr_expect_eq(a->max(x, BITS), b->max(x, BITS));
+}
+
+Test(ops_unary, all_builds_give_the_same_bits)
+{
+    float x[BITS];
+    const mc_math_loops *loops;
+    for (size_t i = 0; i < BITS; i++) x[i] = (float)sin((double)i * 1.7) * (float)(i % 97) / 4.0f;
+    for (size_t i = 1; (loops = mc_math_at(i)); i++) expect_same_bits(mc_math_at(0), loops, x);
 }
 
 Test(ops_unary, fast_sums_are_those_of_doubles)

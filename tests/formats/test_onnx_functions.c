@@ -259,7 +259,7 @@ Test(onnx_functions, that_double_at_every_level_are_refused)
 {
     proto m = calling("f0", (proto){0});
     for (int i = 0; i < 30; i++) {
-        char name[8], next[8];
+        char name[16], next[16];
         snprintf(name, sizeof name, "f%d", i);
         snprintf(next, sizeof next, "f%d", i + 1);
         const char *op = i == 29 ? "Neg" : next, *domain = i == 29 ? "" : "mine";

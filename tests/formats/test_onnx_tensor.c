@@ -144,7 +144,7 @@ static mc_nd value(proto p, mc_nd_kind kind)
     mc_err err = {0};
     unsigned char *at = MC_NEW_RAW(&region.arena, unsigned char, p.n);
     cr_assert(at);
-    memcpy(at, p.at, p.n);
+    if (p.n > 0) memcpy(at, p.at, p.n);
     cr_assert_eq(mc_onnx_value_parse(at, p.n, "v.pb", kind, &region.arena, &out, &err), MC_OK, "%s",
                  err.text);
     proto_free(&p);

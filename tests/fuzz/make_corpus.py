@@ -262,6 +262,54 @@ def options_seeds():
     return {name: text.replace("|", "\n").encode() for name, text in lines.items()}
 
 
+def tokenizer_seeds():
+    """tokenizer.json, NUL, text; and a tokenizer.model."""
+    def bpe(vocab="abst he", merges=("t h", "th e"), **more):
+        tokens = list(dict.fromkeys(vocab)) + [m.replace(" ", "") for m in merges]
+        model = {"type": "BPE", "vocab": {t: i for i, t in enumerate(tokens)}, "merges": list(merges)}
+        model.update(more.pop("model", {}))
+        return dict(more, version="1.0", added_tokens=more.get("added_tokens", []), model=model)
+
+    def added(i, content, **flags):
+        return dict({"id": i, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+                     "special": False}, **flags)
+
+    words = {"type": "WordPiece", "unk_token": "u", "continuing_subword_prefix": "##", "max_input_chars_per_word": 9,
+             "vocab": {"u": 0, "th": 1, "##e": 2, "a": 3, ".": 4}}
+    llama3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    bytes_ = {"<0x%02X>" % b: b + 2 for b in range(256)}
+    files = {
+        "plain": bpe(),
+        "byte_level": bpe("the\u0120s'", ("t h",), pre_tokenizer={"type": "ByteLevel", "add_prefix_space": True, "use_regex": True},
+                          decoder={"type": "ByteLevel"}),
+        "llama3": bpe("the\u0120", (), pre_tokenizer={"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": llama3}, "behavior": "Isolated", "invert": False},
+            {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}]}, model={"ignore_merges": True}),
+        "llama2": bpe(model={"vocab": dict(bytes_, u=0, a=1), "merges": [["a", "a"]][:0], "byte_fallback": True, "fuse_unk": True,
+                             "unk_token": "u"},
+                      normalizer={"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"}, {
+                          "type": "Replace", "pattern": {"String": " "}, "content": "_"}, {"type": "NFC"}]},
+                      decoder={"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "_"}, "content": " "}, {
+                          "type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}),
+        "metaspace": bpe("_ab", (), pre_tokenizer={"type": "Metaspace", "replacement": "_", "prepend_scheme": "first", "split": True},
+                         decoder={"type": "Metaspace", "replacement": "_", "prepend_scheme": "first"}),
+        "added": bpe(added_tokens=[added(9, "it", lstrip=True, rstrip=True), added(10, " x", special=True),
+                                   added(11, "A", normalized=True, single_word=True)], normalizer={"type": "Lowercase"}),
+        "bert": {"model": words, "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+                 "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None,
+                                "lowercase": True}},
+        "words": {"model": words, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            {"type": "Whitespace"}, {"type": "Digits", "individual_digits": False}, {"type": "Punctuation", "behavior": "MergedWithNext"}]}},
+        "cyclic": bpe("ab", ("a b", "ab a", "aba ab")), "shared_id": bpe(model={"vocab": {"a": 0, "b": 0}, "merges": []}),
+        "unigram": {"model": {"type": "Unigram", "vocab": [["a", 0.0]]}}, "high_id": bpe(model={"vocab": {"a": 2**40}, "merges": []}),
+    }
+    text = "\0The the  <x> it's 12345\r\n \u0301e\u0301\u4e2d\U0001f600 x A a".encode()
+    seeds = {name: json.dumps(file, ensure_ascii=False, separators=(",", ":")).encode() + text for name, file in files.items()}
+    trainer = proto((3, 2), (35, 1), (40, 0), (41, 2**64 - 1))
+    seeds["model"] = proto((1, proto((1, b"a"), (3, 2))), (1, proto((1, b"\xe2\x96\x81b"))), (2, trainer), (3, proto((3, 0), (4, 1))))
+    return seeds
+
+
 def container_seeds(program):
     """One container of every scheme, from a model of a few hundred weights."""
     schemes = {"w4": ["--w4a8"], "w8_channel": ["--w8a8"], "w3_asym": ["--w3a8", "--asym"], "w2_float_zero": ["--w2a8", "--asym", "--zero", "float"],
@@ -292,7 +340,8 @@ def container_seeds(program):
 
 
 CORPUS = sys.argv[1]
-for seeds_target, seeds in (("safetensors", safetensors_seeds()), ("index", index_seeds()), ("onnx", onnx_seeds()), ("options", options_seeds())):
+for seeds_target, seeds in (("safetensors", safetensors_seeds()), ("index", index_seeds()), ("onnx", onnx_seeds()), ("tokenizer", tokenizer_seeds()),
+                            ("options", options_seeds())):
     for seed_name, seed in seeds.items():
         put(seeds_target, seed_name, seed)
 if len(sys.argv) > 2:

@@ -1,5 +1,5 @@
-"""Tokenizers against PyPI's `tokenizers`: every kind that is supported, thousands of random texts each, both ways to
-treat special tokens, ids and text; every character alone through the normalizers; tinylm's ids."""
+"""Tokenizers against PyPI's `tokenizers`: every kind that is supported, TOKENIZER_TEXTS (1000) random texts each, both
+ways to treat special tokens, ids and text; every character through normalizers and patterns; tinylm's ids."""
 import json
 import os
 import random
@@ -78,39 +78,39 @@ def compare(name, path, oracle, texts, mode):
     report(name, wrong, "%d texts, special tokens as %s" % (len(texts), mode))
 
 
+def write(path, tokenizer):
+    tokenizer = dict({"version": "1.0", "added_tokens": []}, **tokenizer)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(tokenizer, file, ensure_ascii=False)
+    return Tokenizer.from_file(path)
+
+
 def every_character(folder):
     """Normalizers that depend on tables, over all characters that there are."""
     everything = [chr(c) for c in range(1, 0x110000) if not 0xd800 <= c < 0xe000]
     steps = {"NFC": [{"type": "NFC"}], "NFD": [{"type": "NFD"}], "Lowercase": [{"type": "Lowercase"}],
              "BertNormalizer": [{"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": True,
                                  "lowercase": False}]}
+    path = os.path.join(folder, "all.json")
     fallback = {"<0x%02X>" % b: b for b in range(256)}
     for name, norm in steps.items():
-        tokenizer = {"version": "1.0", "added_tokens": [], "normalizer": {"type": "Sequence", "normalizers": norm},
-                     "model": {"type": "BPE", "byte_fallback": True, "vocab": fallback, "merges": []}}
-        path = os.path.join(folder, "all.json")
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(tokenizer, file)
-        oracle = Tokenizer.from_str(json.dumps(tokenizer))
-        for what, texts in (("alone", [" ".join(everything[i:i + 64]) for i in range(0, len(everything), 64)]),
-                            ("among marks", ["".join("a\u0323%s\u0301 " % c for c in everything[i:i + 64]) for i in range(0, 0x21000, 64)])):
-            compare("every character through %s, %s" % (name, what), path, oracle, texts, "text")
-    splits = {"Whitespace": {"type": "Whitespace"}, "Punctuation": {"type": "Punctuation", "behavior": "Isolated"}}
+        oracle = write(path, {"normalizer": {"type": "Sequence", "normalizers": norm},
+                              "model": {"type": "BPE", "byte_fallback": True, "vocab": fallback, "merges": []}})
+        alone = [" ".join(everything[i:i + 64]) for i in range(0, len(everything), 64)]
+        compare("every character through " + name, path, oracle, alone, "text")
+        marks = ["".join("a\u0323%s\u0301 " % c for c in everything[i:i + 64]) for i in range(0, 0x21000, 64)]
+        compare("every character among marks through " + name, path, oracle, marks, "text")
+
+    splits = {"Whitespace": {"type": "Whitespace"}, "Punctuation": {"type": "Punctuation", "behavior": "Isolated"},
+              "WhitespaceSplit": {"type": "WhitespaceSplit"}}
     for name in ("CL100K", "GPT2", "O200K"):
         splits[name] = {"type": "Split", "pattern": {"Regex": getattr(goldens, name)}, "behavior": "Isolated", "invert": False}
-    for name, pre in splits.items():
-        pairs = {"a": 256, "b": 257, "c": 258}  # pieces that begin or end with a letter show where the cut was
-        tokenizer = {"version": "1.0", "added_tokens": [], "pre_tokenizer": pre,
-                     "model": {"type": "BPE", "byte_fallback": True, "vocab": dict(fallback, **pairs), "merges": []}}
-        # Each piece is unknown as a whole: WordPiece shows the cuts.
-        tokenizer["model"] = {"type": "WordPiece", "unk_token": "u", "continuing_subword_prefix": "##",
-                              "max_input_chars_per_word": 2, "vocab": {"u": 0, "a": 1, "##b": 2, "##a": 3, "b": 4}}
-        path = os.path.join(folder, "all.json")
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(tokenizer, file)
-        oracle = Tokenizer.from_str(json.dumps(tokenizer))
+    for name, pre in splits.items():  # pieces are a, b, ab, unknown as a whole, or none: that shows the cuts
+        oracle = write(path, {"pre_tokenizer": pre, "model": {
+            "type": "WordPiece", "unk_token": "u", "continuing_subword_prefix": "##", "max_input_chars_per_word": 2,
+            "vocab": {"u": 0, "a": 1, "##b": 2, "##a": 3, "b": 4}}})
         texts = ["".join("a%sb" % c for c in everything[i:i + 64]) for i in range(0, len(everything), 64)]
-        compare("every character through %s" % name, path, oracle, texts, "text")
+        compare("every character through " + name, path, oracle, texts, "text")
 
 
 def tinylm():
@@ -127,9 +127,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name, tokenizer in goldens.tokenizers().items():
             path = os.path.join(folder, name + ".json")
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump(tokenizer, file, ensure_ascii=False)
-            oracle = Tokenizer.from_file(path)
+            oracle = write(path, tokenizer)
             texts = goldens.TEXTS + [random_text(rng) for _ in range(TEXTS)]
             for mode in ("text", "special"):
                 compare(name, path, oracle, texts, mode)

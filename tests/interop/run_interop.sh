@@ -7,10 +7,11 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 MCOMPRESS=$PWD/$1
 REWRITE=$PWD/$2
+TOKENIZER_IDS=$(dirname "$REWRITE")/tokenizer_ids
 MC_SOURCE_DIR=$PWD
 MC_SHARED=${MC_SHARED-$PWD/../shared}
 LLAMA_LIB=$PWD/build/npm/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64
-export MCOMPRESS REWRITE MC_SOURCE_DIR MC_SHARED LLAMA_LIB
+export MCOMPRESS REWRITE TOKENIZER_IDS MC_SOURCE_DIR MC_SHARED LLAMA_LIB
 
 retry() { # retry LOG COMMAND...: networks fail now and then
     log=$1

@@ -2,9 +2,10 @@
  *
  *   tokenizer_ids TOKENIZER.json text|special <texts >answers
  *
- * With `special`, special tokens in a text are tokens. Each text is a length (32 bits, little-endian) and bytes. Each answer is a count and that many ids
- * (all 32 bits; the count is 2^32 - 1 for a refusal), then the length and bytes of what the ids give
- * back or of the message. A file that is refused ends the program with the status and the message. */
+ * With `special`, special tokens in a text are tokens. Each text is a length (32 bits,
+ * little-endian) and bytes. Each answer is a count and that many ids (all 32 bits; the count is
+ * 2^32 - 1 for a refusal), then the length and bytes of what the ids give back or of the message. A
+ * file that is refused ends the program with the status and the message. */
 #include "core/bytes.h"
 #include "core/file.h"
 #include "core/tokenizer.h"

@@ -141,7 +141,7 @@ MODELS = {
             "query_pre_attn_scalar": 24,
             "attn_logit_softcapping": 2.0,
             "final_logit_softcapping": 3.0,
-            "tie_word_embeddings": True,
+            "tie_word_embeddings": None,  # left out: the family's default is a tied head
         },
         "bfloat16",
     ),
@@ -213,6 +213,7 @@ def randomize(model, seed):
 
 def make(folder, name):
     config, dtype = MODELS[name]
+    config = {key: value for key, value in config.items() if key != "tie_word_embeddings" or value is not None}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 

@@ -11,7 +11,9 @@ import sys
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden", "tokenizer")
+HERE = os.path.dirname(os.path.abspath(__file__))
+FOLDER = os.path.join(HERE, "..", "golden", "tokenizer")
+TINYLM = os.path.join(HERE, "..", "..", "examples", "tinylm", "tokenizer.json")
 
 SENTENCES = """The quick brown fox doesn't jump over 12345 lazy dogs, and they're sure it WON'T. I'll say I'd've gone!
     def encode(text):\n\t\treturn [tokens[c] for c in text]  # 3.14159 + 2,718
@@ -41,7 +43,9 @@ TEXTS = [
     "<|end|><mask>  <mask>a word wordy sword word, <|end|", "\u2581\u2581a \u2581 b_\u2581", "x" * 120 + " " + "the" * 50,
     "camelCase HTTPServer ABCdef\u02b0Gh \u01c5ab A\u0300b 'Tis O'Neil's//\n/ --\r\n", "!!!???...\r\n\r\n;;; $$ ~~ `` \u00a1\u00bf \u2014\u2014 \u3002\uff01",
     "\u00c5\u212b\u03a9\u2126 \u1e69 s\u0323\u0307 s\u0307\u0323 \uf900 \u0344", "[CLS] [unk] [UNK] [SEP]un##able ##able", "\x01\x02\x7f\x1b[0m \ufffd\ue000",
-    "of the other thing", " " * 40 + "x" + " " * 7 + "\n" * 5 + "\t" * 3 + "y", "The\u200ccat\u00adsat \u0e44\u0e17\u0e22", "\U00020000\U0002a6df \u0489 \u20dd",
+    "of the other thing", " " * 40 + "x" + " " * 7 + "\n" * 5 + "\t" * 3 + "y", "a<pad>  b <pad>\n\n<pad> c <mask> <pad>",
+    "'S '\u017fa 'LLa''ve IT'Sa ABC'\u017fx \u01c5A\u02b0'd AAa\u4e2dAA\u4e2d1\u0301a A\u0301\u0301a \u4e2dAA \u4e2dAB1",
+    "The\u200ccat\u00adsat \u0e44\u0e17\u0e22", "\U00020000\U0002a6df \u0489 \u20dd",
 ]
 
 
@@ -111,6 +115,16 @@ def wordpiece(normalizer, pre_tokenizer, **model):
     return finish(t)
 
 
+def cuts(pattern):
+    """Every character is a token, and another one within a piece: the ids show where a pattern cuts."""
+    characters = sorted(set("".join(TEXTS + [SENTENCES])))
+    vocab = {token: i for i, token in enumerate(["[UNK]"] + characters + ["##" + c for c in characters])}
+    t = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=1000))
+    t.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
+    t.decoder = decoders.WordPiece("##", cleanup=False)
+    return json.loads(t.to_str())
+
+
 def llama_decoder():
     return decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
 
@@ -128,6 +142,11 @@ def tokenizers():
         "qwen2": byte_level(split(QWEN2), n.NFC()),
         "gpt4o": byte_level(split(O200K)),
         "nemo": byte_level(split(NEMO)),
+        "cuts_gpt2": cuts(GPT2),
+        "cuts_llama3": cuts(CL100K),
+        "cuts_qwen2": cuts(QWEN2),
+        "cuts_gpt4o": cuts(O200K),
+        "cuts_nemo": cuts(NEMO),
         "llama2": old_merges(pieces(None, llama_norm, llama_decoder(), True, fuse_unk=True)),
         "llama2_gaps": pieces(None, llama_norm, llama_decoder(), True, missing=range(0xc0, 0xd8), fuse_unk=True),
         "gemma": pieces(p.Split(" ", "merged_with_previous"), n.Replace(" ", "\u2581"), llama_decoder(), True, fuse_unk=True,
@@ -157,15 +176,19 @@ def answers(tokenizer, texts):
     return out
 
 
+def write_answers(folder, name, oracle):
+    with open(os.path.join(folder, name + "_answers.json"), "w", encoding="utf-8") as file:
+        json.dump(answers(oracle, TEXTS), file, ensure_ascii=True, separators=(",", ":"))
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else FOLDER
     os.makedirs(folder, exist_ok=True)
+    write_answers(folder, "tinylm", Tokenizer.from_file(TINYLM))
     for name, tokenizer in tokenizers().items():
-        oracle = Tokenizer.from_str(json.dumps(tokenizer))
         with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as file:
             json.dump(tokenizer, file, ensure_ascii=False, separators=(",", ":"))
-        with open(os.path.join(folder, name + "_answers.json"), "w", encoding="utf-8") as file:
-            json.dump(answers(oracle, TEXTS), file, ensure_ascii=True, separators=(",", ":"))
+        write_answers(folder, name, Tokenizer.from_str(json.dumps(tokenizer)))
 
 
 if __name__ == "__main__":

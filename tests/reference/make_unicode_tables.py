@@ -132,7 +132,8 @@ def array(kind, name, items):
             lines.append(line)
             line = "   "
         line += " %s," % item
-    return "\n".join(lines + [line, "};", "const size_t %s_count = sizeof %s / sizeof *%s;" % (name, name, name)])
+    count = "const size_t %s_count =\n    sizeof %s / sizeof *%s;" % (name, name, name)
+    return "\n".join(lines + [line, "};", count])
 
 
 def write(folder, name, comment, arrays):
