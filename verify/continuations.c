@@ -17,7 +17,9 @@ static mc_status next_token(const mc_judging *j, mc_lane *lane, mc_run *run, con
     if (!logits || logits->ndim != 3 || logits->dim[1] != (int64_t)n)
         return mc_fail(err, MC_E_UNSUPPORTED, "the first output is not logits of every token");
     const size_t words = (size_t)logits->dim[2];
-    (void)mc_log_sum_exp((const float *)logits->data + (n - 1) * words, words, &largest);
+    float *share = MC_NEW_RAW(&mem, float, words);
+    if (!share) return mc_no_room(err, "a row of logits");
+    (void)mc_log_sum_exp((const float *)logits->data + (n - 1) * words, words, share, &largest);
     *next = (int32_t)largest;
     return MC_OK;
 }

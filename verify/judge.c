@@ -1,6 +1,8 @@
 /* What judges share, and the judge of models without a task: how far the outputs moved. */
 #include "verify/judge.h"
 
+#include "core/ops/op_math_shared.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -28,18 +30,44 @@ mc_status mc_judge_input(const mc_judging *j, mc_lane *lane, uint64_t i, mc_err 
 
 /* ---- outputs as numbers ---- */
 
+/* f32 in eight lanes, added in an order that n fixes. */
+static void see_floats(const float *a, const float *b, size_t n, mc_output_sums *s)
+{
+    enum { LANES = 8 };
+    double yy[LANES] = {0}, zz[LANES] = {0}, yz[LANES] = {0}, ee[LANES] = {0};
+    float most[LANES] = {0};
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t lanes = n - i < LANES ? n - i : LANES;
+        for (size_t k = 0; k < lanes; k++) {
+            const double y = (double)a[i + k], z = (double)b[i + k];
+            const float e = fabsf(a[i + k] - b[i + k]);
+            yy[k] += y * y;
+            zz[k] += z * z;
+            yz[k] += y * z;
+            ee[k] += (double)e * (double)e;
+            most[k] = e <= most[k] ? most[k] : e; /* NaN stays */
+        }
+    }
+    for (size_t k = 0; k < LANES; k++) {
+        const mc_output_sums lane = {yy[k], zz[k], yz[k], ee[k], (double)most[k]};
+        mc_output_merge(s, &lane);
+    }
+}
+
 static void see_values(const mc_nd *a, const mc_nd *b, mc_output_sums *s)
 {
-    const bool plain = a->dtype != MC_F64 && mc_nd_storage(a->dtype) == MC_F32;
+    if (mc_nd_storage(a->dtype) == MC_F32) {
+        see_floats(a->data, b->data, a->count, s);
+        return;
+    }
     for (size_t i = 0; i < a->count; i++) {
-        const double y = plain ? (double)((const float *)a->data)[i] : mc_nd_real(a, i);
-        const double z = plain ? (double)((const float *)b->data)[i] : mc_nd_real(b, i);
+        const double y = mc_nd_real(a, i), z = mc_nd_real(b, i);
         const double e = fabs(y - z);
         s->yy += y * y;
         s->zz += z * z;
         s->yz += y * z;
         s->ee += e * e;
-        if (!(e <= s->max_abs)) s->max_abs = e; /* NaN stays */
+        s->max_abs = mc_larger(s->max_abs, e);
     }
 }
 
@@ -61,7 +89,7 @@ void mc_output_merge(mc_output_sums *to, const mc_output_sums *from)
     to->zz += from->zz;
     to->yz += from->yz;
     to->ee += from->ee;
-    if (!(from->max_abs <= to->max_abs)) to->max_abs = from->max_abs;
+    to->max_abs = mc_larger(to->max_abs, from->max_abs);
 }
 
 void mc_output_finish(const mc_output_sums *s, mc_outcome *out)
@@ -71,16 +99,13 @@ void mc_output_finish(const mc_output_sums *s, mc_outcome *out)
     out->output_cosine = s->yy == 0.0 && s->zz == 0.0 ? 1.0 : s->yz / sqrt(s->yy * s->zz);
 }
 
-double mc_log_sum_exp(const float *x, size_t n, size_t *largest)
+double mc_log_sum_exp(const float *x, size_t n, float *share, size_t *largest)
 {
+    const float most = mc_max_f32(x, n);
     size_t at = 0;
-    for (size_t i = 1; i < n; i++)
-        if (x[i] > x[at]) at = i;
-    double sum = 0.0;
-    const float most = x[at];
-    for (size_t i = 0; i < n; i++) sum += (double)expf(x[i] - most);
+    while (at + 1 < n && x[at] != most) at++;
     *largest = at;
-    return (double)most + log(sum);
+    return (double)most + log(mc_exp_sum_f32(x, share, n, most));
 }
 
 /* ---- right and wrong ---- */
@@ -116,8 +141,8 @@ void mc_right_finish(const mc_right_counts *r, mc_outcome *out)
 
 void mc_confidence_add(mc_confidence *c, double confidence, bool right)
 {
-    int bin = (int)(confidence * MC_CONFIDENCE_BINS);
     if (!(confidence >= 0.0)) return;
+    int bin = (int)(confidence * MC_CONFIDENCE_BINS);
     if (bin >= MC_CONFIDENCE_BINS) bin = MC_CONFIDENCE_BINS - 1;
     c->n[bin]++;
     c->right[bin] += right;

@@ -58,8 +58,9 @@ void mc_output_finish(const mc_output_sums *sums, mc_outcome *out);
 /* Sample i becomes the lane's input. */
 mc_status mc_judge_input(const mc_judging *j, mc_lane *lane, uint64_t i, mc_err *err);
 
-/* log sum exp of n numbers, and where the largest of them is (the first of equals). */
-double mc_log_sum_exp(const float *x, size_t n, size_t *largest);
+/* log sum exp of n numbers, and where the largest of them is (the first of equals). share[n] gets
+ * exp(x - largest), whose sum is exp(the result - largest). */
+double mc_log_sum_exp(const float *x, size_t n, float *share, size_t *largest);
 
 /* A sample's confidence goes to its bin. */
 void mc_confidence_add(mc_confidence *c, double confidence, bool right);

@@ -31,22 +31,30 @@ static size_t slot_bytes(const mc_judging *j)
     return sizeof(slot_of);
 }
 
-/* Sum of log p of ids [from, n) of a row, each from the logits one place before it. */
-static mc_status log_p_of(const mc_judging *j, mc_run *run, const int32_t *ids, size_t from,
-                          size_t n, double *sum, mc_err *err)
+/* A context and a choice behind it. */
+typedef struct {
+    const int32_t *ids;
+    size_t from, n; /* the choice: ids [from, n) */
+} row_of_ids;
+
+/* Sum of log p of the choice's ids, each from the logits one place before it. */
+static mc_status log_p_of(const mc_nd *logits, const row_of_ids *r, mc_arena scratch, double *sum,
+                          mc_err *err)
 {
-    const mc_nd *logits = mc_run_value(run, j->pair->graph->output[0]);
-    if (!logits || logits->ndim != 3 || logits->dim[1] != (int64_t)n ||
+    const int32_t *ids = r->ids;
+    if (!logits || logits->ndim != 3 || logits->dim[1] != (int64_t)r->n ||
         mc_nd_storage(logits->dtype) != MC_F32)
         return mc_fail(err, MC_E_UNSUPPORTED, "the first output is not logits of every token");
     const size_t words = (size_t)logits->dim[2];
     size_t ignored;
+    float *share = MC_NEW_RAW(&scratch, float, words);
+    if (!share) return mc_no_room(err, "a row of logits");
     *sum = 0.0;
-    for (size_t i = from; i < n; i++) {
+    for (size_t i = r->from; i < r->n; i++) {
         const float *row = (const float *)logits->data + (i - 1) * words;
         if (ids[i] < 0 || (size_t)ids[i] >= words)
             return mc_fail(err, MC_E_FORMAT, "token id %d, the model has %zu words", ids[i], words);
-        *sum += (double)row[ids[i]] - mc_log_sum_exp(row, words, &ignored);
+        *sum += (double)row[ids[i]] - mc_log_sum_exp(row, words, share, &ignored);
     }
     return MC_OK;
 }
@@ -64,8 +72,10 @@ static mc_status weigh(const mc_judging *j, mc_lane *lane, const mc_question *q,
     MC_TRY(mc_inputs_of_ids(mc_dataset_model(j->data), ids, n, &mem, lane->input, err));
     MC_TRY(mc_lane_run(j->pair, lane, NULL, err));
     mc_output_see(j->pair, lane, outputs);
-    MC_TRY(log_p_of(j, lane->original, ids, q->context_ids, n, &score[0], err));
-    MC_TRY(log_p_of(j, lane->container, ids, q->context_ids, n, &score[1], err));
+    const mc_id out = j->pair->graph->output[0];
+    const row_of_ids row = {ids, q->context_ids, n};
+    MC_TRY(log_p_of(mc_run_value(lane->original, out), &row, mem, &score[0], err));
+    MC_TRY(log_p_of(mc_run_value(lane->container, out), &row, mem, &score[1], err));
     const double bytes = q->choice_bytes[choice] ? (double)q->choice_bytes[choice] : 1.0;
     score[0] /= bytes;
     score[1] /= bytes;
@@ -75,7 +85,8 @@ static mc_status weigh(const mc_judging *j, mc_lane *lane, const mc_question *q,
 static size_t choose(const float *score, size_t n, double *confidence)
 {
     size_t best;
-    const double all = mc_log_sum_exp(score, n, &best);
+    float share[CHOICES];
+    const double all = mc_log_sum_exp(score, n, share, &best);
     *confidence = exp((double)score[best] - all);
     return best;
 }

@@ -65,10 +65,10 @@ static bool sums_to_one(const float *x, size_t n)
     return fabs(sum - 1.0) < 1e-3;
 }
 
-static verdict judge(const float *x, size_t n, int64_t label)
+static verdict judge(const float *x, size_t n, int64_t label, float *share)
 {
     size_t choice, above = 0;
-    const double all = mc_log_sum_exp(x, n, &choice);
+    const double all = mc_log_sum_exp(x, n, share, &choice);
     const bool shares = sums_to_one(x, n);
     for (size_t i = 0; i < n; i++) {
         const float own = x[label];
@@ -98,8 +98,11 @@ static mc_status see(const mc_judging *j, mc_lane *lane, uint64_t i, mc_site_sum
     if (s.label < 0 || s.label >= (int64_t)n)
         return mc_fail(err, MC_E_FORMAT, "label of sample %llu is %lld, the model has %zu classes",
                        (unsigned long long)i, (long long)s.label, n);
-    s.original = judge(a->data, n, s.label);
-    s.container = judge(b->data, n, s.label);
+    mc_arena mem = lane->room.arena;
+    float *share = MC_NEW_RAW(&mem, float, n);
+    if (!share) return mc_no_room(err, "scores");
+    s.original = judge(a->data, n, s.label, share);
+    s.container = judge(b->data, n, s.label, share);
     mc_output_see(j->pair, lane, &s.outputs);
     memcpy(slot, &s, sizeof s);
     return MC_OK;

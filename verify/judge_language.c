@@ -73,43 +73,56 @@ static size_t slot_bytes(const mc_judging *j)
 
 /* ---- one position ---- */
 
-/* log p of every token, in place of logits; gives the likeliest. */
-static size_t to_log_p(const float *logits, size_t n, float *log_p)
+/* What one model says of the next token. */
+typedef struct {
+    const float *logit; /* or log p: then log_sum is 0 */
+    float *share;       /* exp(logit - largest); their sum is `shares` */
+    double log_sum, shares;
+    size_t best;
+} distribution;
+
+static distribution of_logits(const float *logit, size_t n, float *share)
 {
-    size_t largest;
-    const double all = mc_log_sum_exp(logits, n, &largest);
-    for (size_t v = 0; v < n; v++) log_p[v] = (float)((double)logits[v] - all);
-    return largest;
+    distribution d = {.logit = logit, .share = share};
+    d.log_sum = mc_log_sum_exp(logit, n, share, &d.best);
+    d.shares = exp(d.log_sum - (double)logit[d.best]);
+    return d;
 }
 
-static size_t largest_of(const float *x, size_t n)
+static double log_p(const distribution *d, size_t v)
 {
-    size_t at = 0;
-    for (size_t i = 1; i < n; i++)
-        if (x[i] > x[at]) at = i;
-    return at;
+    return (double)d->logit[v] - d->log_sum;
 }
 
-static double divergence(const float *p, const float *q, size_t n)
+/* Sum of p (log p - log q), in eight lanes whose order n fixes. */
+static double divergence(const distribution *p, const distribution *q, size_t n)
 {
-    double sum = 0.0;
-    for (size_t v = 0; v < n; v++) {
-        if ((double)p[v] <= LEAST_LOG_P) continue;
-        sum += (double)expf(p[v]) * ((double)p[v] - (double)q[v]);
+    enum { LANES = 8 };
+    double sum[LANES] = {0}, all = 0.0;
+    const float least = (float)(LEAST_LOG_P + p->log_sum);
+    const double shift = q->log_sum - p->log_sum;
+    for (size_t v = 0; v < n; v += LANES) {
+        const size_t lanes = n - v < LANES ? n - v : LANES;
+        for (size_t k = 0; k < lanes; k++) {
+            const float x = p->logit[v + k];
+            const float share = x > least ? p->share[v + k] : 0.0f;
+            sum[k] += (double)share * ((double)x - (double)q->logit[v + k] + shift);
+        }
     }
-    return sum;
+    for (size_t k = 0; k < LANES; k++) all += sum[k];
+    return all / p->shares;
 }
 
-static token_result compare(const float *p, size_t best_p, const float *q, size_t best_q, size_t n,
-                            int32_t target)
+static token_result compare(const distribution *p, const distribution *q, size_t n, int32_t target)
 {
     const double kl = divergence(p, q, n);
+    const double before = log_p(p, (size_t)target), after = log_p(q, (size_t)target);
     return (token_result){
-        .nll_original = -(double)p[target],
-        .nll = -(double)q[target],
+        .nll_original = -before,
+        .nll = -after,
         .kl = kl < 0.0 ? 0.0 : kl, /* of rounding alone */
-        .delta_p = exp((double)q[target]) - exp((double)p[target]),
-        .same = best_p == best_q,
+        .delta_p = exp(after) - exp(before),
+        .same = p->best == q->best,
     };
 }
 
@@ -123,7 +136,7 @@ typedef struct {
     const float *container;
     const int32_t *ids;
     size_t ids_known;
-    float *p, *q; /* room for a row each */
+    float *p, *p_share, *q_share; /* room for a row each */
     size_t vocabulary;
 } window;
 
@@ -135,17 +148,19 @@ static mc_status score(const window *w, size_t position, unsigned char *file_row
     if (target < 0 || (size_t)target >= n)
         return mc_fail(err, MC_E_FORMAT, "token id %d in window %llu, the model has %zu words",
                        target, (unsigned long long)w->i, n);
-    const size_t best_q = to_log_p(w->container + position * n, n, w->q);
-    size_t best_p;
-    if (w->original) {
-        best_p = to_log_p(w->original + position * n, n, w->p);
-    } else {
+    const distribution q = of_logits(w->container + position * n, n, w->q_share);
+    const float *logit = w->original ? w->original + position * n : NULL;
+    if (!w->original) {
         const uint32_t half = w->j->logits->window / 2;
         mc_logits_row(w->j->logits, (uint32_t)w->i, (uint32_t)position - half, w->p);
-        best_p = largest_of(w->p, n);
+        logit = w->p;
     }
-    if (file_row) mc_logits_encode(w->p, (uint32_t)n, file_row);
-    *result = compare(w->p, best_p, w->q, best_q, n, target);
+    const distribution p = of_logits(logit, n, w->p_share);
+    if (file_row) {
+        for (size_t v = 0; v < n; v++) w->p[v] = (float)log_p(&p, v);
+        mc_logits_encode(w->p, (uint32_t)n, file_row);
+    }
+    *result = compare(&p, &q, n, target);
     return MC_OK;
 }
 
@@ -192,8 +207,9 @@ static mc_status see(const mc_judging *j, mc_lane *lane, uint64_t i, mc_site_sum
     MC_TRY(logits_of(j, lane->original, &w.original, err));
     MC_TRY(logits_of(j, lane->container, &w.container, err));
     w.p = MC_NEW_RAW(&mem, float, w.vocabulary);
-    w.q = MC_NEW_RAW(&mem, float, w.vocabulary);
-    if (!w.p || !w.q) return mc_no_room(err, "a row of logits");
+    w.p_share = MC_NEW_RAW(&mem, float, w.vocabulary);
+    w.q_share = MC_NEW_RAW(&mem, float, w.vocabulary);
+    if (!w.p || !w.p_share || !w.q_share) return mc_no_room(err, "a row of logits");
     if (lane->original) mc_output_see(j->pair, lane, &head.outputs);
     memcpy(slot, &head, sizeof head);
     return score_all(&w, slot, err);
@@ -201,21 +217,28 @@ static mc_status see(const mc_judging *j, mc_lane *lane, uint64_t i, mc_site_sum
 
 /* ---- sums ---- */
 
-static void add(sums_of *s, const token_result *r)
+/* NaN is above all. */
+static int histogram_bin(double kl)
 {
     int octave;
+    const double end = ldexp(1.0, MC_KL_BINS - 41);
+    if (kl <= 0.0) return 0;
+    if (!(kl < end)) return MC_KL_BINS - 1;
+    (void)frexp(kl, &octave);
+    return octave - 1 + 40 > 0 ? octave - 1 + 40 : 0;
+}
+
+static void add(sums_of *s, const token_result *r)
+{
     mc_moments_add(&s->original, r->nll_original);
     mc_moments_add(&s->container, r->nll);
     mc_moments_add(&s->difference, r->nll - r->nll_original);
     mc_moments_add(&s->kl, r->kl);
     mc_moments_add(&s->delta_p_squared, r->delta_p * r->delta_p);
     s->same += r->same;
-    if (!(r->kl <= s->kl_max)) s->kl_max = r->kl;
+    s->kl_max = mc_larger(s->kl_max, r->kl);
     mc_quantiles_add(&s->kl_quantiles, r->kl);
-    (void)frexp(r->kl, &octave);
-    int bin = r->kl > 0.0 ? octave - 1 + 40 : 0;
-    if (bin < 0) bin = 0;
-    s->kl_histogram[bin < MC_KL_BINS ? bin : MC_KL_BINS - 1]++;
+    s->kl_histogram[histogram_bin(r->kl)]++;
 }
 
 static mc_status take(mc_judging *j, uint64_t i, const void *slot, mc_err *err)
