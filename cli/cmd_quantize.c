@@ -57,7 +57,7 @@ static mc_status prepare(session *s, mc_err *err)
             err, MC_E_USAGE,
             "quantize needs a scheme such as --w4a8 (weights of 4 bits, activations of 8)");
     MC_TRY(mc_data_options_check(o, err));
-    const mc_read_options read = {.no_follow = o->no_follow};
+    const mc_read_options read = mc_reading(o);
     MC_TRY(mc_model_open(o->arg[0], &read, &s->model, err));
     MC_TRY(mc_data_model_check(&s->model, o, err));
     MC_TRY(mc_region_open(&s->memory, mc_plan_memory(&s->model, o), err));

@@ -107,7 +107,7 @@ static mc_status hash_reference(session *s, mc_err *err)
 static mc_status check_against(session *s, mc_err *err)
 {
     const mc_options *o = s->options;
-    const mc_read_options read = {.no_follow = o->no_follow};
+    const mc_read_options read = mc_reading(o);
     MC_TRY(mc_model_open(o->reference, &read, &s->reference, err));
     MC_TRY(mc_data_model_check(&s->reference, o, err));
     const char *const inputs[] = {o->arg[0]};

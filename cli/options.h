@@ -40,6 +40,14 @@ typedef enum {
     MC_NUMERICS_SAID_INTEGER
 } mc_numerics_kind;
 
+/* --external-data */
+typedef enum {
+    MC_EXTERNAL_UNSET,
+    MC_EXTERNAL_SAID_STRICT,
+    MC_EXTERNAL_SAID_FOLLOW,
+    MC_EXTERNAL_SAID_NONE
+} mc_external_kind;
+
 /* Everything a command line can say, with the fields' zero meaning "not said". */
 typedef struct {
     const mc_command *command;
@@ -95,6 +103,7 @@ typedef struct {
     unsigned threads;        /* 0 = one per processor */
     uint64_t memory_limit;   /* bytes; 0 = none */
     bool no_follow;          /* refuse symlinked inputs */
+    mc_external_kind external; /* files that an ONNX model names */
     bool json, quiet;
     unsigned verbose;        /* times -v was given */
     bool help;

@@ -123,9 +123,12 @@ static const mc_option options[] = {
 
     {.name = "no-follow", .heading = MC_HEADING_INPUT, .commands = MODELS,
      .help = "refuse symbolic links among the inputs", .set = mc_set_true, FIELD(no_follow)},
+    {.name = "external-data", .arg = "KIND", .heading = MC_HEADING_INPUT, .commands = MODELS,
+     .help = "files an ONNX model names: strict, follow, none", .words = "strict follow none",
+     .set = mc_set_word, FIELD(external)},
 
-    {.name = "force", .heading = MC_HEADING_OUTPUT, .commands = ON(quantize),
-     .help = "replace whatever OUT is now", .set = mc_set_true, FIELD(force)},
+    {.name = "force", .heading = MC_HEADING_OUTPUT, .commands = ON(quantize) | ON(verify),
+     .help = "replace whatever the output is now", .set = mc_set_true, FIELD(force)},
     {.name = "write-if-changed", .heading = MC_HEADING_OUTPUT, .commands = ON(quantize),
      .help = "keep OUT and its time when its bytes stay",
      .set = mc_set_true, FIELD(write_if_changed)},

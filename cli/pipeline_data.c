@@ -120,6 +120,7 @@ static mc_data_input input_of(const mc_model *reference, const mc_container *con
                     .seed = o->seed,
                     .no_follow = o->no_follow},
         .numerics = mc_data_numerics(o, &container->numerics),
+        .memory_limit = o->memory_limit,
         .cache_bytes = o->memory_limit ? o->memory_limit / 2 : USUAL_CACHE,
         .dump = o->dump,
         .logits_out = o->logits_out,

@@ -44,6 +44,18 @@ bool mc_is_our_container(const char *path)
     return ours;
 }
 
+mc_read_options mc_reading(const mc_options *o)
+{
+    mc_read_options read = {.no_follow = o->no_follow};
+    switch (o->external) {
+    case MC_EXTERNAL_UNSET:
+    case MC_EXTERNAL_SAID_STRICT: read.external = MC_EXTERNAL_STRICT; break;
+    case MC_EXTERNAL_SAID_FOLLOW: read.external = MC_EXTERNAL_FOLLOW; break;
+    case MC_EXTERNAL_SAID_NONE: read.external = MC_EXTERNAL_NONE; break;
+    }
+    return read;
+}
+
 bool mc_may_replace(const mc_options *o, const char *path)
 {
     if (o->force) return true;

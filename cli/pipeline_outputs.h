@@ -5,6 +5,7 @@
 
 #include "cli/options.h"
 #include "core/model.h"
+#include "formats/formats.h"
 
 /* A few names at most; NULL entries are passed over. */
 typedef struct {
@@ -15,6 +16,9 @@ typedef struct {
 /* MC_E_USAGE when an output is one of the inputs (the model's files among them), or two outputs are
  * one file. */
 mc_status mc_outputs_check(const mc_model *model, mc_names inputs, mc_names outputs, mc_err *err);
+
+/* How models are read, by what the command line says. */
+mc_read_options mc_reading(const mc_options *options);
 
 /* May `path`, where a container is to stand, be replaced? One of our containers by a build step,
  * anything else by --force only. */

@@ -18,6 +18,7 @@ static mc_status apply_gates(const mc_options *options, mc_arena *mem, mc_report
     if (!gate) return mc_no_room(err, "gates");
     for (size_t i = 0; i < options->requires; i++)
         MC_TRY(mc_gate_parse(options->require[i], mem, &gate[i], err));
+    report->strict = options->strict;
     return mc_gates_apply(gate, options->requires, mem, report, err);
 }
 
@@ -89,8 +90,16 @@ mc_status mc_gate_failure(const mc_report *report, mc_err *err)
         failed++;
     }
     if (!first) return MC_OK;
-    char value[32] = "not measured"; /* NaN */
-    if (!isnan(first->value)) snprintf(value, sizeof value, "%.6g", first->value);
-    return mc_fail(err, MC_E_GATE, "%zu of %zu gates failed: %s is %s, required %s %.6g", failed,
-                   report->gates, first->metric, value, first->op, first->threshold);
+    char value[32] = "not measured", interval[64] = "";
+    if (!isnan(first->value))
+        snprintf(value, sizeof value, "%.6g", first->value);
+    else if (first->needs_data)
+        snprintf(value, sizeof value, "not measured (needs --data)");
+    if (first->underpowered && isnan(first->interval))
+        snprintf(interval, sizeof interval, "; underpowered: there is no 95 %% interval");
+    else if (first->underpowered)
+        snprintf(interval, sizeof interval, "; underpowered: the 95 %% interval is ±%.3g",
+                 first->interval);
+    return mc_fail(err, MC_E_GATE, "%zu of %zu gates failed: %s is %s, required %s %.6g%s", failed,
+                   report->gates, first->metric, value, first->op, first->threshold, interval);
 }

@@ -24,7 +24,8 @@ mc_status mc_pipeline_reports(const mc_report *report, const mc_options *options
 /* --strict: what was recorded but not measured is refused (MC_E_USAGE). */
 mc_status mc_refuse_unmeasured(const mc_numerics *numerics, const mc_options *options, mc_err *err);
 
-/* "min_tensor_sqnr_db is 17.2, not >= 20" for the first gate that failed. */
+/* MC_E_GATE "1 of 2 gates failed: min_tensor_sqnr_db is 17.2, required >= 20": the first that did,
+ * and why when it is not the value. */
 mc_status mc_gate_failure(const mc_report *report, mc_err *err);
 
 #endif

@@ -1,6 +1,8 @@
 /* Models and containers behind one face. */
 #include "cli/subject.h"
 
+#include "cli/pipeline_outputs.h"
+
 #include "formats/formats.h"
 #include "verify/pieces.h"
 
@@ -21,7 +23,7 @@ mc_status mc_subject_open(const char *path, const mc_options *options, mc_subjec
         if (out->is_container) return mc_container_open_map(map, path, &out->container, err);
         mc_map_close(&map);
     }
-    const mc_read_options how = {.no_follow = options->no_follow};
+    const mc_read_options how = mc_reading(options);
     return mc_model_open(path, &how, &out->model, err);
 }
 

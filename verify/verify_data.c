@@ -2,7 +2,9 @@
  * the pool, every sample through both models. */
 #include "verify/verify_data.h"
 
+#include "core/clock.h"
 #include "core/passes.h"
+#include "core/text.h"
 #include "verify/data_run.h"
 
 #include <math.h>
@@ -109,6 +111,24 @@ static mc_status probe(stream_of *st, mc_nd *shape, mc_data_report *out, mc_err 
     return status;
 }
 
+/* What the first sample took, on every thread, and the weights that stay decoded. The limit is held
+ * before the many samples are run, not after. */
+static mc_status check_memory(const stream_of *st, mc_err *err)
+{
+    const mc_data_input *in = st->s->in;
+    const uint64_t now = mc_peak_memory();
+    const uint64_t lane = 2 * mc_run_peak(st->judging.pair->lane[0].container);
+    const uint64_t slots = mc_stream_slots(mc_pool_threads(in->pool)) * (uint64_t)st->slot_bytes;
+    const uint64_t need = now + lane * mc_pool_threads(in->pool) + slots;
+    if (!in->memory_limit || need <= in->memory_limit) return MC_OK;
+    char asked[MC_SIZE_TEXT], limit[MC_SIZE_TEXT];
+    return mc_fail(err, MC_E_BUDGET,
+                   "running both models needs up to %s of memory with %u threads, --memory-limit "
+                   "is %s",
+                   mc_size_text(need, asked), mc_pool_threads(in->pool),
+                   mc_size_text(in->memory_limit, limit));
+}
+
 static mc_status make(void *data, size_t i, void *slot, mc_arena scratch, mc_err *err)
 {
     (void)scratch;
@@ -174,6 +194,7 @@ static mc_status run_stream(stream_of *st, mc_arena *mem, mc_err *err)
     st->judge_at = aligned(st->sees_sites ? st->s->sites.sites * sizeof(mc_site_sums) : 0);
     st->dump_at = aligned(st->judge_at + j->judge->slot_bytes(j));
     st->slot_bytes = st->dump_at + (st->dumps ? mc_dump_slot_bytes(&st->dump) : 0);
+    MC_TRY(check_memory(st, err));
     const mc_stream stream = {
         .n = (size_t)j->samples, .slot_bytes = st->slot_bytes, .make = make, .take = take};
     return mc_pool_stream(st->s->in->pool, &stream, st, err);

@@ -23,6 +23,7 @@ typedef struct {
     mc_dataset_options options;     /* of every data set */
     mc_exec_numerics numerics;      /* FLOAT when activations are not quantized */
     uint64_t cache_bytes;           /* decoded weights of both models that may stay in memory */
+    uint64_t memory_limit;          /* bytes, MC_E_BUDGET when running would take more; 0: none */
     uint64_t site_samples;          /* samples on which sites are compared; 0: the first 64 */
     mc_pool *pool;
     mc_meter meter;                 /* gets one a sample; may be zero */
