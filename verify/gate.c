@@ -153,8 +153,11 @@ mc_status mc_gates_apply(const mc_gate *gate, size_t gates, mc_arena *mem, mc_re
         if (!metric)
             return mc_fail(err, MC_E_INTERNAL, "the report has no metric \"%s\"", gate[i].metric);
         result->value = metric->value(out);
+        result->interval = mc_metric_interval(metric, out);
         result->underpowered = mc_metric_is_too_coarse(metric, out, gate[i].threshold);
-        result->pass = holds(result->op, result->value, result->threshold);
+        result->needs_data = metric->needs_data && !out->data;
+        result->pass = holds(result->op, result->value, result->threshold) &&
+                       !(out->strict && result->underpowered);
         out->pass = out->pass && result->pass;
     }
     out->gates = gates;

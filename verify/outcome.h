@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* ---- sites: where the error comes in ---- */
 
@@ -74,6 +75,17 @@ typedef struct {
     mc_continuation continuation[MC_CONTINUATIONS];
     size_t continuations;
 } mc_outcome;
+
+/* Which figures a task has: those of right and wrong answers, those of language, or neither. */
+static inline bool mc_outcome_is_language(const mc_outcome *o)
+{
+    return strcmp(o->task, "language") == 0;
+}
+
+static inline bool mc_outcome_has_answers(const mc_outcome *o)
+{
+    return strcmp(o->task, "classification") == 0 || strcmp(o->task, "choices") == 0;
+}
 
 /* All that running the models gave. */
 typedef struct {

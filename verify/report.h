@@ -38,7 +38,9 @@ typedef struct {
 typedef struct {
     const char *metric, *op; /* op: "<=", "<", ">=", ">", "==" */
     double threshold, value;
+    double interval; /* half of the 95 % interval of the metric; NaN when it has none */
     bool pass, underpowered;
+    bool needs_data; /* not measured, as the models were not run */
 } mc_gate_result;
 
 /* Where the bytes of a file go. */
@@ -71,6 +73,7 @@ typedef struct {
     double score;                  /* what the program of --score printed; NaN without one */
     mc_numerics numerics;
     char headline[MC_HEADLINE_TEXT]; /* the first line: mc_numerics_headline */
+    bool strict; /* set before gates are judged: an underpowered one fails */
     mc_gate_result *gate;
     size_t gates;
     bool pass; /* all gates; true when there is none */
@@ -125,6 +128,7 @@ typedef struct {
     const char *name;
     const char *section; /* of the JSON report: "size", "summary", "model" */
     mc_metric_unit unit;
+    bool needs_data;     /* NaN unless the models were run */
     const char *summary; /* lower case, no full stop */
     double (*value)(const mc_report *report);
 } mc_metric;
@@ -132,6 +136,9 @@ typedef struct {
 /* NULL past the end, or when there is none of that name. */
 const mc_metric *mc_metric_at(size_t i);
 const mc_metric *mc_metric_find(const char *name);
+
+/* Half of the metric's 95 % interval; NaN when it has none. */
+double mc_metric_interval(const mc_metric *metric, const mc_report *report);
 
 /* Is a gate at `threshold` finer than what was measured can tell: nearer to the figure of a
  * container that lost nothing than half of the metric's 95 % interval? */
@@ -154,7 +161,7 @@ typedef struct {
  * gate points at constants. */
 mc_status mc_gate_parse(const char *text, mc_arena *mem, mc_gate *out, mc_err *err);
 
-/* Judges; NaN fails every comparison. Sets out->gate, gates, pass. */
+/* Judges; NaN fails every comparison, and out->strict those that are underpowered. Sets out->gate, gates, pass. */
 mc_status mc_gates_apply(const mc_gate *gate, size_t gates, mc_arena *mem, mc_report *out,
                          mc_err *err);
 

@@ -1,20 +1,11 @@
 /* Drawings of the HTML report: sizes, noise per tensor, error against size.
- *
- * No drawing has a viewBox: positions across are percentages and heights are pixels, so a drawing
- * is as wide as the page, on a phone too, while its texts and dots keep their size. */
+ What
+ * the models did is drawn by report_charts_data.c. */
 #include "verify/report_page.h"
 
 #include <math.h>
 
-enum {
-    MOST_BARS = 40,
-    WORST_BARS = 16,
-    MOST_DOTS = 1000,
-    FEW_DOTS = 100,
-    PLOT = 240,
-    PLOT_TOP = 18,
-    PLOT_FOOT = 26
-};
+enum { MOST_DOTS = 1000, FEW_DOTS = 100, PLOT_TOP = 18, PLOT_FOOT = 26 };
 
 /* ---- sizes ---- */
 
@@ -118,37 +109,35 @@ void mc_page_sizes(mc_text *to, const mc_report *report)
 
 /* ---- noise ---- */
 
-/* An axis of decibels from 0: grid lines every `step`. */
-typedef struct {
-    double top, step;
-    bool has_gate;
-    double gate;
-} axis;
-
-static axis decibels(const mc_report *r)
+mc_page_axis mc_page_decibels(const mc_report *report, const char *metric, double most)
 {
-    double most = 10.0;
-    for (size_t i = 0; i < r->tensors; i++) {
-        const mc_tensor_report *t = &r->tensor[i];
-        if (mc_out_is_quantized(t) && t->sqnr_db < (double)INFINITY && t->sqnr_db > most)
-            most = t->sqnr_db;
-    }
-    axis a = {.step = most > 80 ? 20 : 10};
-    a.has_gate = mc_page_threshold(r, "min_tensor_sqnr_db", &a.gate) && a.gate > 0;
+    if (!(most >= 10.0)) most = 10.0;
+    mc_page_axis a = {.step = most > 80 ? 20 : 10};
+    a.has_gate = mc_page_threshold(report, metric, &a.gate) && a.gate > 0;
     if (a.has_gate && a.gate > most && a.gate < 2 * most) most = a.gate;
     a.top = a.step * ceil(most / a.step);
     a.has_gate = a.has_gate && a.gate <= a.top;
     return a;
 }
 
-/* Where on the axis, 0..1; an exact tensor stands at the end. */
-static double place(const axis *a, double value)
+static mc_page_axis tensor_axis(const mc_report *r)
+{
+    double most = 0.0;
+    for (size_t i = 0; i < r->tensors; i++) {
+        const mc_tensor_report *t = &r->tensor[i];
+        if (mc_out_is_quantized(t) && t->sqnr_db < (double)INFINITY && t->sqnr_db > most)
+            most = t->sqnr_db;
+    }
+    return mc_page_decibels(r, "min_tensor_sqnr_db", most);
+}
+
+double mc_page_place(const mc_page_axis *a, double value)
 {
     if (value >= a->top) return 1.0;
     return value > 0.0 ? value / a->top : 0.0;
 }
 
-static void add_vertical(mc_text *to, const char *class, double x, int height)
+void mc_page_vertical(mc_text *to, const char *class, double x, int height)
 {
     mc_text_addf(to, "<line class=\"%s\" x1=\"", class);
     mc_page_percent(to, x);
@@ -157,29 +146,34 @@ static void add_vertical(mc_text *to, const char *class, double x, int height)
     mc_text_addf(to, "\" y1=\"0\" y2=\"%d\"/>", height);
 }
 
-static const char *bar_class(const axis *a, const mc_tensor_report *t)
+void mc_page_db_grid(mc_text *to, const mc_page_axis *a, int height)
+{
+    for (double x = 0; x < a->top; x += a->step) mc_page_vertical(to, "grid", x / a->top, height);
+}
+
+static const char *bar_class(const mc_page_axis *a, const mc_tensor_report *t)
 {
     if (a->has_gate && !(t->sqnr_db >= a->gate)) return "low";
     return mc_page_bits_class(t->spec);
 }
 
-static void add_noise_row(mc_text *to, const axis *a, const mc_tensor_report *t)
+static void add_noise_row(mc_text *to, const mc_page_axis *a, const mc_tensor_report *t)
 {
     const char *class = bar_class(a, t);
     mc_text_addf(to, "<li class=\"%s\"><span class=\"name\">", class);
     mc_page_name(to, t->name);
     mc_text_add(to, "</span><svg class=\"bar\" height=\"22\" aria-hidden=\"true\">");
-    for (double x = 0; x < a->top; x += a->step) add_vertical(to, "grid", x / a->top, 22);
+    mc_page_db_grid(to, a, 22);
     mc_text_addf(to, "<rect class=\"%s\" x=\"0\" y=\"5\" height=\"12\" rx=\"2\" width=\"", class);
-    mc_page_percent(to, place(a, t->sqnr_db));
+    mc_page_percent(to, mc_page_place(a, t->sqnr_db));
     mc_text_add(to, "\"/>");
-    if (a->has_gate) add_vertical(to, "gate", a->gate / a->top, 22);
+    if (a->has_gate) mc_page_vertical(to, "gate", a->gate / a->top, 22);
     mc_text_add(to, "</svg><span class=\"value\">");
     mc_out_db(to, t->sqnr_db);
     mc_text_add(to, "</span></li>\n");
 }
 
-static void add_noise_axis(mc_text *to, const axis *a)
+void mc_page_db_axis(mc_text *to, const mc_page_axis *a)
 {
     mc_text_add(to, "<li class=\"axis\" aria-hidden=\"true\"><span class=\"name\"></span>"
                     "<svg class=\"bar\" height=\"20\">");
@@ -193,7 +187,7 @@ static void add_noise_axis(mc_text *to, const axis *a)
     mc_text_add(to, "</svg><span class=\"value\">dB</span></li>\n");
 }
 
-static void add_gate_note(mc_text *to, const axis *a)
+void mc_page_gate_note(mc_text *to, const mc_page_axis *a)
 {
     if (!a->has_gate) return;
     mc_text_add(to, "<ul class=\"legend\"><li><i class=\"swatch gate\"></i>gate: at least ");
@@ -203,12 +197,12 @@ static void add_gate_note(mc_text *to, const axis *a)
 
 /* ---- plots of dots ---- */
 
-static double plot_y(double share_of_top)
+double mc_page_plot_y(double share_of_top)
 {
-    return PLOT_TOP + (1.0 - share_of_top) * (PLOT - PLOT_TOP - PLOT_FOOT);
+    return PLOT_TOP + (1.0 - share_of_top) * (MC_PAGE_PLOT - PLOT_TOP - PLOT_FOOT);
 }
 
-static void add_horizontal(mc_text *to, const char *class, double y)
+void mc_page_horizontal(mc_text *to, const char *class, double y)
 {
     mc_text_addf(to, "<line class=\"%s\" x1=\"0\" x2=\"100%%\" y1=\"", class);
     mc_text_add_fixed(to, y, 1);
@@ -217,8 +211,7 @@ static void add_horizontal(mc_text *to, const char *class, double y)
     mc_text_add(to, "\"/>");
 }
 
-/* The text of a grid line stands on it, at the left. */
-static void begin_grid_text(mc_text *to, double y)
+void mc_page_grid_text(mc_text *to, double y)
 {
     mc_text_add(to, "<text x=\"0\" y=\"");
     mc_text_add_fixed(to, y - 4, 1);
@@ -243,22 +236,22 @@ static void add_dot(mc_text *to, const char *class, double x, double y, const mc
 }
 
 /* All tensors by rank, the worst at the left: for models with too many for a bar each. */
-static void add_ranks(mc_text *to, const mc_report *r, const axis *a)
+static void add_ranks(mc_text *to, const mc_report *r, const mc_page_axis *a)
 {
     mc_text_addf(
         to,
         "<svg class=\"draw%s\" height=\"%d\" role=\"img\" aria-labelledby=\"rank-t rank-d\">"
         "<title id=\"rank-t\">SQNR of all quantized tensors</title><desc id=\"rank-d\">%zu "
         "tensors from worst to best, ",
-        r->quantized > FEW_DOTS ? " many" : "", PLOT, r->quantized);
+        r->quantized > FEW_DOTS ? " many" : "", MC_PAGE_PLOT, r->quantized);
     mc_out_db(to, r->tensor[r->worst_first[0]].sqnr_db);
     mc_text_add(to, " to ");
     mc_out_db(to, r->tensor[r->worst_first[r->quantized - 1]].sqnr_db);
     mc_text_add(to, ".</desc>\n");
     for (double db = 0; db <= a->top; db += a->step) {
-        const double y = plot_y(db / a->top);
-        add_horizontal(to, "grid", y);
-        begin_grid_text(to, y);
+        const double y = mc_page_plot_y(db / a->top);
+        mc_page_horizontal(to, "grid", y);
+        mc_page_grid_text(to, y);
         mc_text_add_fixed(to, db, 0);
         mc_text_add(to, db + a->step > a->top ? " dB</text>" : "</text>");
     }
@@ -266,21 +259,21 @@ static void add_ranks(mc_text *to, const mc_report *r, const axis *a)
     for (size_t i = 0; i < r->quantized; i += step) {
         const mc_tensor_report *t = &r->tensor[r->worst_first[i]];
         const double x = 0.06 + 0.93 * ((double)i + 0.5) / (double)r->quantized;
-        add_dot(to, bar_class(a, t), x, plot_y(place(a, t->sqnr_db)), t);
+        add_dot(to, bar_class(a, t), x, mc_page_plot_y(mc_page_place(a, t->sqnr_db)), t);
     }
-    if (a->has_gate) add_horizontal(to, "gate", plot_y(a->gate / a->top));
+    if (a->has_gate) mc_page_horizontal(to, "gate", mc_page_plot_y(a->gate / a->top));
     mc_text_addf(to,
                  "<text x=\"6%%\" y=\"%d\">worst</text><text x=\"99%%\" y=\"%d\" "
                  "text-anchor=\"end\">best</text></svg>\n",
-                 PLOT - 6, PLOT - 6);
+                 MC_PAGE_PLOT - 6, MC_PAGE_PLOT - 6);
 }
 
 void mc_page_noise(mc_text *to, const mc_report *report)
 {
     if (report->quantized == 0) return;
-    const axis a = decibels(report);
-    const bool many = report->quantized > MOST_BARS;
-    const size_t bars = many ? WORST_BARS : report->quantized;
+    const mc_page_axis a = tensor_axis(report);
+    const bool many = report->quantized > MC_PAGE_MOST_BARS;
+    const size_t bars = many ? MC_PAGE_WORST_BARS : report->quantized;
 
     mc_text_add(
         to,
@@ -288,16 +281,16 @@ void mc_page_noise(mc_text *to, const mc_report *report)
         "<p class=\"note\">Per tensor, worst first. Longer is better.</p>\n");
     mc_text_add(to, "<div class=\"legends\">\n");
     mc_page_bits_legend(to, report);
-    add_gate_note(to, &a);
+    mc_page_gate_note(to, &a);
     mc_text_add(to, "</div>\n");
     if (many) {
         add_ranks(to, report, &a);
-        mc_text_addf(to, "<h3>The %d worst</h3>\n", WORST_BARS);
+        mc_text_addf(to, "<h3>The %d worst</h3>\n", MC_PAGE_WORST_BARS);
     }
     mc_text_add(to, "<ol class=\"rows\">\n");
     for (size_t i = 0; i < bars; i++)
         add_noise_row(to, &a, &report->tensor[report->worst_first[i]]);
-    add_noise_axis(to, &a);
+    mc_page_db_axis(to, &a);
     mc_text_add(to, "</ol>\n</section>\n");
 }
 
@@ -310,8 +303,7 @@ typedef struct {
     double y_top, y_step;        /* relative error */
 } frame;
 
-/* 1, 2 or 5 times a power of ten: the first that is at least `value`. */
-static double nice_above(double value)
+double mc_page_nice_above(double value)
 {
     const double power = pow(10.0, floor(log10(value)));
     if (value <= power) return power;
@@ -337,7 +329,7 @@ static frame scatter_frame(const mc_report *r)
     frame f = {.x_from = least};
     f.x_step = fmax(1.0, ceil((most - least) / 5.0));
     f.x_to = least + f.x_step * fmax(1.0, ceil((most - least) / f.x_step));
-    f.y_step = nice_above((error > 0.0 ? error : 0.01) / 5.0);
+    f.y_step = mc_page_nice_above((error > 0.0 ? error : 0.01) / 5.0);
     f.y_top = f.y_step * fmax(1.0, ceil(error / f.y_step));
     return f;
 }
@@ -358,16 +350,16 @@ static void add_scatter_grid(mc_text *to, const frame *f)
 {
     const int lines = (int)rint(f->y_top / f->y_step);
     for (int k = 0; k <= lines; k++) {
-        const double y = plot_y((double)k / lines);
-        add_horizontal(to, "grid", y);
-        begin_grid_text(to, y);
+        const double y = mc_page_plot_y((double)k / lines);
+        mc_page_horizontal(to, "grid", y);
+        mc_page_grid_text(to, y);
         mc_out_shortest(to, 100.0 * f->y_step * k);
         mc_text_add(to, " %</text>");
     }
     for (double x = f->x_from; x <= f->x_to; x += f->x_step) {
         mc_text_add(to, "<text x=\"");
         mc_page_percent(to, scatter_x(f, x));
-        mc_text_addf(to, "\" y=\"%d\" text-anchor=\"middle\">", PLOT - 6);
+        mc_text_addf(to, "\" y=\"%d\" text-anchor=\"middle\">", MC_PAGE_PLOT - 6);
         add_power(to, (unsigned)x);
         mc_text_add(to, "</text>");
     }
@@ -389,7 +381,7 @@ void mc_page_scatter(mc_text *to, const mc_report *report)
         "<svg class=\"draw%s\" height=\"%d\" role=\"img\" aria-labelledby=\"cost-t cost-d\">"
         "<title id=\"cost-t\">Relative error against stored bytes</title><desc id=\"cost-d\">"
         "%zu quantized tensors; the largest relative error is ",
-        report->quantized > FEW_DOTS ? " many" : "", PLOT, report->quantized);
+        report->quantized > FEW_DOTS ? " many" : "", MC_PAGE_PLOT, report->quantized);
     mc_out_share(to, report->max_relative_error);
     mc_text_add(to, ".</desc>\n");
     add_scatter_grid(to, &f);
@@ -399,7 +391,7 @@ void mc_page_scatter(mc_text *to, const mc_report *report)
         const mc_tensor_report *t = &report->tensor[report->worst_first[i]];
         const double x = scatter_x(&f, log_bytes(t));
         const double y = t->relative_error < f.y_top ? t->relative_error / f.y_top : 1.0;
-        add_dot(to, mc_page_bits_class(t->spec), x, plot_y(y), t);
+        add_dot(to, mc_page_bits_class(t->spec), x, mc_page_plot_y(y), t);
     }
     mc_text_add(to, "</svg>\n</section>\n");
 }

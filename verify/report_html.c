@@ -1,39 +1,47 @@
 /* The report as one HTML page that needs no network and no script: headline, verdict, key figures,
- * gates, the drawings (report_charts.c, report_codes.c), all tensors (report_table.c) and where the
- * numbers come from. */
+ * gates, what the models did (report_html_data.c, report_charts_data.c), the drawings of weights
+ * (report_charts.c, report_codes.c), all tensors (report_table.c) and where the numbers come from. */
 #include "verify/report_page.h"
 
 #include "core/bytes.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- what other parts share ---- */
 
-/* A line may break after one of `breaks`. */
-static void add_escaped(mc_text *to, const char *text, const char *breaks)
+/* A line may break after one of `breaks`; a line break among them is shown. */
+static void add_escaped(mc_text *to, const char *text, size_t n, const char *breaks)
 {
-    const bool is_utf8 = mc_is_utf8(text, strlen(text));
-    for (; *text; text++) {
+    const bool is_utf8 = mc_is_utf8(text, n);
+    for (const char *end = text + n; text < end; text++) {
         const unsigned char c = (unsigned char)*text;
-        if (c < 0x20 || c == 0x7f || (c >= 0x80 && !is_utf8))
+        if (c == '\n' && strchr(breaks, c))
+            mc_text_add(to, "↵");
+        else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !is_utf8))
             mc_text_addf(to, "\\x%02x", c);
         else if (c == '<' || c == '>' || c == '&' || c == '"' || c == '\'')
             mc_text_addf(to, "&#%d;", c);
         else
             mc_text_add_bytes(to, text, 1);
-        if (text[1] && strchr(breaks, *text)) mc_text_add(to, "<wbr>");
+        if (text + 1 < end && strchr(breaks, *text)) mc_text_add(to, "<wbr>");
     }
 }
 
 void mc_page_text(mc_text *to, const char *text)
 {
-    add_escaped(to, text, "");
+    add_escaped(to, text, strlen(text), "");
+}
+
+void mc_page_prose(mc_text *to, const char *text, size_t n)
+{
+    add_escaped(to, text, n, "\n");
 }
 
 void mc_page_name(mc_text *to, const char *name)
 {
     mc_text_add(to, "<bdi>");
-    add_escaped(to, name, "./");
+    add_escaped(to, name, strlen(name), "./");
     mc_text_add(to, "</bdi>");
 }
 
@@ -221,12 +229,17 @@ static void add_gate(mc_text *to, const mc_gate_result *g)
     const mc_metric *metric = mc_metric_find(g->metric);
     mc_text_addf(to, "<tr class=\"%s\"><td class=\"mark\">%s%s</td><th scope=\"row\"><code>",
                  g->pass ? "pass" : "fail", g->pass ? "✓ pass" : "✕ fail",
-                 g->underpowered ? ", underpowered" : "");
-    add_escaped(to, g->metric, "_");
+                 g->underpowered ? "<small>underpowered</small>" : "");
+    add_escaped(to, g->metric, strlen(g->metric), "_");
     mc_text_add(to, "</code>");
     if (metric) mc_text_addf(to, "<small>%s</small>", metric->summary);
     mc_text_add(to, "</th><td class=\"n\">");
-    if (metric) mc_out_metric(to, metric, g->value);
+    mc_out_gate_value(to, g);
+    if (g->underpowered && !isnan(g->interval)) {
+        mc_text_add(to, "<small>95 % interval ±");
+        mc_out_real(to, g->interval);
+        mc_text_add(to, "</small>");
+    }
     mc_text_add(to, "</td><td class=\"n\">");
     mc_page_text(to, strcmp(g->op, "<=") == 0 ? "≤" : strcmp(g->op, ">=") == 0 ? "≥" : g->op);
     mc_text_add(to, " ");
@@ -273,6 +286,8 @@ static void add_origin(mc_text *to, const mc_report *r)
     add_term(to, "container", r->container_hash, true);
     add_term(to, "source", r->source_hash, true);
     add_term(to, "recipe", r->recipe_hash, true);
+    for (size_t i = 0; r->data && i < r->data->outcomes; i++)
+        add_term(to, "data", r->data->outcome[i].hash, true);
     add_term(to, "tool", r->version, false);
     mc_text_add(to,
                 "</dl>\n<p class=\"note\">Every figure is measured on the container as it was "
@@ -291,16 +306,23 @@ char *mc_report_html(const mc_report *report)
     add_headline(&text, report);
     mc_text_add(&text, "<main>\n");
     add_title(&text, report);
+    mc_page_data_tiles(&text, report);
     mc_text_add(&text, "<dl class=\"tiles\">\n");
     add_size_tiles(&text, report);
     add_error_tiles(&text, report);
     mc_text_add(&text, "</dl>\n");
     add_gates(&text, report);
+    mc_page_model(&text, report);
+    mc_page_confidence(&text, report);
+    mc_page_divergence(&text, report);
+    mc_page_continuations(&text, report);
+    mc_page_sites(&text, report);
     mc_page_sizes(&text, report);
     mc_page_noise(&text, report);
     mc_page_scatter(&text, report);
     mc_page_codes(&text, report);
     mc_page_tensors(&text, report);
+    mc_page_site_table(&text, report);
     add_origin(&text, report);
     mc_text_add(&text, "</main>\n<script>\n");
     add_all(&text, mc_page_script);

@@ -7,12 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void add_db(mc_json_out *out, const char *key, double db)
-{
-    mc_json_num(out, key, db); /* null when it is not finite */
-    if (db == (double)INFINITY) mc_json_bool(out, "exact", true);
-}
-
 static void add_text_or_null(mc_json_out *out, const char *key, const char *text)
 {
     mc_json_text(out, key, text[0] ? text : NULL);
@@ -98,7 +92,7 @@ static void add_tensor(mc_json_out *out, const mc_tensor_report *t)
     mc_json_u64(out, "source_bytes", t->source_bytes);
     mc_json_u64(out, "bytes", t->bytes);
     mc_json_num(out, "bits_per_weight", t->bits_per_weight);
-    add_db(out, "sqnr_db", t->sqnr_db);
+    mc_out_json_db(out, "sqnr_db", t->sqnr_db);
     mc_json_num(out, "relative_error", t->relative_error);
     mc_json_num(out, "max_abs_error", t->max_abs_error);
     mc_json_u64(out, "max_abs_index", t->max_abs_index);

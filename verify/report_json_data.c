@@ -23,7 +23,7 @@ static void add_site(mc_json_out *out, const mc_site_report *s)
     mc_json_text(out, "name", s->name);
     mc_json_text(out, "kind", site_kind(s->kind));
     mc_json_text(out, "tensor", s->tensor);
-    mc_json_num(out, "output_sqnr_db", s->output_sqnr_db);
+    mc_out_json_db(out, "output_sqnr_db", s->output_sqnr_db);
     mc_json_num(out, "own_output_sqnr_db", s->own_output_sqnr_db);
     mc_json_u64(out, "input_bits", s->input_bits);
     mc_json_num(out, "weight_bits", s->weight_bits);
@@ -65,6 +65,7 @@ static void add_choices(mc_json_out *out, const mc_outcome *o)
     mc_json_num(out, "auc_reference", o->auc_reference);
     mc_json_num(out, "auc", o->auc);
     mc_json_num(out, "auc_drop", o->auc_drop);
+    mc_json_num(out, "calibration_error", o->confidence.expected_error);
     add_confidence(out, "confidence_reference", &o->confidence_reference);
     add_confidence(out, "confidence", &o->confidence);
 }
@@ -104,7 +105,21 @@ static void add_language(mc_json_out *out, const mc_outcome *o)
     add_continuations(out, o);
 }
 
-static void add_outcome(mc_json_out *out, const char *key, const mc_outcome *o, double score)
+/* Figures of all data sets together, and the score. */
+static void add_of_all(mc_json_out *out, const mc_report *r)
+{
+    static const char *const names[] = {"worst_accuracy_drop", "worst_perplexity_ratio",
+                                        "worst_kl_mean", "score"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        double value;
+        if (mc_report_metric(r, names[i], &value) && !isnan(value))
+            mc_json_num(out, names[i], value);
+    }
+}
+
+/* `whole`: the report when this is its "model". */
+static void add_outcome(mc_json_out *out, const char *key, const mc_outcome *o,
+                        const mc_report *whole)
 {
     mc_json_object(out, key);
     mc_json_text(out, "name", o->name[0] ? o->name : NULL);
@@ -112,14 +127,14 @@ static void add_outcome(mc_json_out *out, const char *key, const mc_outcome *o, 
     mc_json_u64(out, "n", o->n);
     mc_json_u64(out, "samples", o->samples);
     mc_json_text(out, "hash", o->hash);
-    mc_json_num(out, "output_sqnr_db", o->output_sqnr_db);
+    mc_out_json_db(out, "output_sqnr_db", o->output_sqnr_db);
     mc_json_num(out, "output_max_abs_error", o->output_max_abs_error);
     mc_json_num(out, "output_cosine", o->output_cosine);
     mc_json_num(out, "top1_agreement", o->top1_agreement);
     mc_json_num(out, "top1_agreement_se", o->top1_agreement_se);
-    if (!isnan(o->accuracy)) add_choices(out, o);
-    if (!isnan(o->perplexity)) add_language(out, o);
-    if (!isnan(score)) mc_json_num(out, "score", score);
+    if (mc_outcome_has_answers(o)) add_choices(out, o);
+    if (mc_outcome_is_language(o)) add_language(out, o);
+    if (whole) add_of_all(out, whole);
     mc_json_end(out);
 }
 
@@ -133,9 +148,9 @@ void mc_report_json_data(mc_json_out *out, const mc_report *r)
         mc_json_null(out, "model");
         return;
     }
-    add_outcome(out, "model", &d->outcome[0], r->score);
+    add_outcome(out, "model", &d->outcome[0], r);
     if (d->outcomes == 1) return;
     mc_json_array(out, "domains");
-    for (size_t i = 0; i < d->outcomes; i++) add_outcome(out, NULL, &d->outcome[i], (double)NAN);
+    for (size_t i = 0; i < d->outcomes; i++) add_outcome(out, NULL, &d->outcome[i], NULL);
     mc_json_end(out);
 }

@@ -151,6 +151,31 @@ const char *const mc_page_style[] = {
     ".origin dt{color:var(--soft)}\n"
     ".origin dd{overflow-wrap:anywhere}\n",
 
+    /* what the models did */
+    ".tiles+.tiles{margin-top:12px}\n"
+    "td small{display:block;color:var(--soft);font-size:12px;font-weight:400}\n"
+    ".figures .name{overflow-wrap:anywhere}\n"
+    ".tag{font-size:11.5px;font-weight:650;color:var(--caution);background:var(--caution-soft);"
+    "border-radius:999px;padding:1px 8px;margin-left:8px;white-space:nowrap}\n"
+    "line.link{stroke-width:1.5;fill:none}line.was{stroke:var(--z4)}line.is{stroke:var(--s2)}\n"
+    "line.even{stroke:var(--soft);stroke-width:1;stroke-dasharray:2 3}\n"
+    "line.mark{stroke:var(--ink);stroke-width:1;stroke-dasharray:1 2}\n"
+    "circle.was,circle.own{fill:var(--sheet);stroke:var(--ink);stroke-width:1.5;fill-opacity:1}\n"
+    "circle.was{fill:none;r:6px}\n"
+    ".many circle.own{stroke:var(--ink);stroke-width:1}\n"
+    "rect.was{fill:var(--z4)}\n"
+    ".swatch.ring{width:11px;height:11px;border-radius:50%;background:none;border:1.5px solid "
+    "var(--ink)}\n"
+    ".swatch.was{color:var(--z4)}.swatch.is{border-radius:50%;color:var(--s2)}\n"
+    ".swatch.even{width:16px;height:0;border-radius:0;background:none;border-top:1px dashed "
+    "var(--soft);vertical-align:middle}\n"
+    ".said{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:4px 18px;"
+    "font-size:14px;margin-top:12px}\n"
+    ".said+.said{border-top:1px solid var(--line);padding-top:12px}\n"
+    ".said dt{color:var(--soft);font-size:13px}\n"
+    ".said dd{white-space:pre-wrap;overflow-wrap:anywhere}\n"
+    ".said mark{background:var(--caution-soft);color:var(--caution);border-radius:3px}\n",
+
     /* phones */
     "@media (max-width:720px){"
     "body{font-size:14.5px}"
@@ -209,7 +234,7 @@ const char *const mc_page_style[] = {
 
 const char *const mc_page_script[] = {
     "(function(){\"use strict\";\n"
-    "var table=document.querySelector(\"table.tensors\");if(!table)return;\n"
+    "[].forEach.call(document.querySelectorAll(\"table.tensors\"),function(table){\n"
     "var body=table.tBodies[0],heads=[].slice.call(table.tHead.rows[0].cells);\n"
     "function value(row,i){var c=row.cells[i],v=c.getAttribute(\"data-v\");\n"
     "if(v===null)return c.textContent;if(v===\"inf\")return Infinity;v=parseFloat(v);\n"
@@ -225,7 +250,7 @@ const char *const mc_page_script[] = {
     ".sort(function(a,b){var c=typeof "
     "a.v===\"string\"?a.v.localeCompare(b.v,undefined,{numeric:true})\n"
     ":a.v<b.v?-1:a.v>b.v?1:0;return(down?-c:c)||a.n-b.n;})\n"
-    ".forEach(function(item){body.appendChild(item.row);});});});\n"
+    ".forEach(function(item){body.appendChild(item.row);});});});});\n"
     "})();\n",
     NULL,
 };

@@ -1,8 +1,7 @@
 /* The report for a terminal or a build log: the statement about activations first, then the
- * verdict, the totals, the worst tensors and the gates. Columns are as wide as what stands in
- * them. */
+ * verdict, the totals, the gates, and what is worst: data sets, sites, tensors. */
 #include "formats/json_pull.h"
-#include "verify/text_out.h"
+#include "verify/report_text.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -20,8 +19,9 @@ static void add_colored(mc_text *to, bool color, const char *code, const char *t
         mc_text_add(to, text);
 }
 
-/* A name must not move the cursor or turn the direction of writing, nor blow up its column. */
-static void add_name(mc_text *to, const char *name)
+/* ---- what all parts share ---- */
+
+void mc_lines_name(mc_text *to, const char *name)
 {
     char shown[MC_QUOTE_LIMIT + 1];
     mc_text_add(to, mc_show_path(name, shown, sizeof shown));
@@ -35,76 +35,15 @@ static size_t width_of(const char *text, size_t bytes)
     return width;
 }
 
-/* ---- totals ---- */
-
-static void begin_line(mc_text *to, const char *label)
+void mc_lines_begin(mc_text *to, const char *label)
 {
     mc_text_addf(to, "  %-*s", LABEL, label);
 }
 
-static void add_sizes(mc_text *to, const mc_report *r)
-{
-    begin_line(to, "source");
-    mc_text_add_size(to, r->source_bytes);
-    mc_text_addf(to, "  (%" PRIu64 " bytes)\n", r->source_bytes);
-
-    begin_line(to, "container");
-    mc_text_add_size(to, r->container_bytes);
-    mc_text_addf(to, "  (%" PRIu64 " bytes", r->container_bytes);
-    if (r->source_bytes > 0) {
-        const double share = (double)r->container_bytes / (double)r->source_bytes;
-        mc_text_add(to, ", ");
-        mc_text_add_fixed(to, 100.0 * share, 1);
-        mc_text_add(to, " % of the source");
-        if (r->container_bytes < r->source_bytes) {
-            mc_text_add(to, ", ");
-            mc_text_add_fixed(to, 1.0 / share, 2);
-            mc_text_add(to, "x smaller");
-        }
-    }
-    mc_text_add(to, ")\n");
-}
-
-static void add_figures(mc_text *to, const mc_report *r)
-{
-    begin_line(to, "weights");
-    mc_out_grouped(to, r->parameters);
-    mc_text_addf(to, " in %zu tensor%s: %zu quantized, %zu carried unchanged\n", r->tensors,
-                 r->tensors == 1 ? "" : "s", r->quantized, r->tensors - r->quantized);
-    if (r->quantized == 0) return;
-
-    begin_line(to, "bits/weight");
-    mc_text_add_fixed(to, r->bits_per_weight, 3);
-    mc_text_add(to, "  with scales, offsets and tables\n");
-    begin_line(to, "SQNR");
-    mc_out_db(to, r->min_tensor_sqnr_db);
-    mc_text_add(to, " worst");
-    if (r->worst_tensor) {
-        mc_text_add(to, " (");
-        add_name(to, r->worst_tensor);
-        mc_text_add(to, ")");
-    }
-    mc_text_add(to, ", ");
-    mc_out_db(to, r->mean_tensor_sqnr_db);
-    mc_text_add(to, " mean\n");
-    begin_line(to, "error");
-    mc_out_real(to, r->max_abs_error);
-    mc_text_add(to, " largest absolute, ");
-    mc_out_share(to, r->max_relative_error);
-    mc_text_add(to, " largest relative of a tensor\n");
-    begin_line(to, "clipped");
-    mc_out_share(to, r->clipped);
-    mc_text_add(to, " of the quantized weights; zeros ");
-    mc_out_share(to, r->zeros);
-    mc_text_add(to, "\n");
-}
-
-/* ---- a table: cells that end in a tab, rows of `columns` cells ---- */
-
-static void print_table(mc_text *to, const mc_text *cells, size_t columns)
+void mc_lines_table(mc_text *to, const mc_text *cells, size_t columns)
 {
     const char *end = cells->at + cells->length;
-    size_t width[COLUMNS] = {0};
+    size_t width[MC_LINES_COLUMNS] = {0};
     size_t column = 0;
     for (const char *at = cells->at, *tab; at < end; at = tab + 1) {
         tab = memchr(at, '\t', (size_t)(end - at));
@@ -125,6 +64,72 @@ static void print_table(mc_text *to, const mc_text *cells, size_t columns)
     }
 }
 
+size_t mc_lines_shown(size_t entries)
+{
+    return entries <= FEW ? entries : MOST_ROWS;
+}
+
+/* ---- totals ---- */
+
+static void add_sizes(mc_text *to, const mc_report *r)
+{
+    mc_lines_begin(to, "source");
+    mc_text_add_size(to, r->source_bytes);
+    mc_text_addf(to, "  (%" PRIu64 " bytes)\n", r->source_bytes);
+
+    mc_lines_begin(to, "container");
+    mc_text_add_size(to, r->container_bytes);
+    mc_text_addf(to, "  (%" PRIu64 " bytes", r->container_bytes);
+    if (r->source_bytes > 0) {
+        const double share = (double)r->container_bytes / (double)r->source_bytes;
+        mc_text_add(to, ", ");
+        mc_text_add_fixed(to, 100.0 * share, 1);
+        mc_text_add(to, " % of the source");
+        if (r->container_bytes < r->source_bytes) {
+            mc_text_add(to, ", ");
+            mc_text_add_fixed(to, 1.0 / share, 2);
+            mc_text_add(to, "x smaller");
+        }
+    }
+    mc_text_add(to, ")\n");
+}
+
+static void add_figures(mc_text *to, const mc_report *r)
+{
+    mc_lines_begin(to, "weights");
+    mc_out_grouped(to, r->parameters);
+    mc_text_addf(to, " in %zu tensor%s: %zu quantized, %zu carried unchanged\n", r->tensors,
+                 r->tensors == 1 ? "" : "s", r->quantized, r->tensors - r->quantized);
+    if (r->quantized == 0) return;
+
+    mc_lines_begin(to, "bits/weight");
+    mc_text_add_fixed(to, r->bits_per_weight, 3);
+    mc_text_add(to, "  with scales, offsets and tables\n");
+    mc_lines_begin(to, "SQNR");
+    mc_out_db(to, r->min_tensor_sqnr_db);
+    mc_text_add(to, " worst");
+    if (r->worst_tensor) {
+        mc_text_add(to, " (");
+        mc_lines_name(to, r->worst_tensor);
+        mc_text_add(to, ")");
+    }
+    mc_text_add(to, ", ");
+    mc_out_db(to, r->mean_tensor_sqnr_db);
+    mc_text_add(to, " mean\n");
+    mc_lines_begin(to, "error");
+    mc_out_real(to, r->max_abs_error);
+    mc_text_add(to, " largest absolute, ");
+    mc_out_share(to, r->max_relative_error);
+    mc_text_add(to, " largest relative of a tensor\n");
+    mc_lines_begin(to, "clipped");
+    mc_out_share(to, r->clipped);
+    mc_text_add(to, " of the quantized weights; zeros ");
+    mc_out_share(to, r->zeros);
+    mc_text_add(to, "\n");
+}
+
+/* ---- tensors ---- */
+
 static void add_cell(mc_text *cells, const char *text)
 {
     mc_text_add(cells, text);
@@ -139,7 +144,7 @@ static void add_number(mc_text *cells, double value, int decimals)
 
 static void add_tensor(mc_text *cells, const mc_tensor_report *t)
 {
-    add_name(cells, t->name);
+    mc_lines_name(cells, t->name);
     mc_text_add(cells, "\t");
     mc_out_bits_text(cells, t->spec);
     mc_text_add(cells, "\t");
@@ -164,7 +169,7 @@ static void add_tensor(mc_text *cells, const mc_tensor_report *t)
 static void add_tensors(mc_text *to, const mc_report *r)
 {
     if (r->quantized == 0) return;
-    const size_t shown = r->quantized <= FEW ? r->quantized : MOST_ROWS;
+    const size_t shown = mc_lines_shown(r->quantized);
 
     mc_text cells;
     mc_text_open(&cells);
@@ -179,7 +184,7 @@ static void add_tensors(mc_text *to, const mc_report *r)
     if (cells.failed)
         to->failed = true;
     else
-        print_table(to, &cells, COLUMNS);
+        mc_lines_table(to, &cells, COLUMNS);
     mc_text_close(&cells);
 
     if (r->quantized > shown) {
@@ -195,11 +200,18 @@ static void add_tensors(mc_text *to, const mc_report *r)
 static void add_gate_cells(mc_text *cells, const mc_gate_result *g)
 {
     const mc_metric *metric = mc_metric_find(g->metric);
-    mc_text_addf(cells, "%s %s\t", g->pass ? "pass" : "FAIL", g->metric);
-    if (metric) mc_out_metric(cells, metric, g->value);
+    mc_text_addf(cells, "%s %s", g->pass ? "pass" : "FAIL", g->metric);
+    if (g->underpowered) {
+        mc_text_add(cells, " (underpowered");
+        if (!isnan(g->interval)) mc_text_add(cells, ": ±");
+        if (!isnan(g->interval)) mc_out_real(cells, g->interval);
+        mc_text_add(cells, ")");
+    }
+    mc_text_add(cells, "\t");
+    mc_out_gate_value(cells, g);
     mc_text_addf(cells, "\t%s\t", g->op);
     if (metric) mc_out_threshold(cells, metric, g->threshold);
-    mc_text_add(cells, g->underpowered ? " (underpowered)\t" : "\t");
+    mc_text_add(cells, "\t");
 }
 
 static void add_gates(mc_text *to, const mc_report *r)
@@ -212,7 +224,7 @@ static void add_gates(mc_text *to, const mc_report *r)
     if (cells.failed)
         to->failed = true;
     else
-        print_table(to, &cells, 4);
+        mc_lines_table(to, &cells, 4);
     mc_text_close(&cells);
 }
 
@@ -236,7 +248,7 @@ static void add_hashes(mc_text *to, const mc_report *r)
     mc_text_add(to, "\nsha-256\n");
     for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
         if (!hashes[i][0]) continue;
-        begin_line(to, labels[i]);
+        mc_lines_begin(to, labels[i]);
         mc_text_addf(to, "%s\n", hashes[i]);
     }
 }
@@ -250,8 +262,12 @@ char *mc_report_text(const mc_report *report, bool color)
     add_verdict(&text, report, color);
     add_sizes(&text, report);
     add_figures(&text, report);
+    mc_lines_outcome(&text, report);
     add_gates(&text, report);
+    mc_lines_data_sets(&text, report);
+    mc_lines_sites(&text, report);
     add_tensors(&text, report);
+    mc_lines_continuations(&text, report);
     add_hashes(&text, report);
     return mc_text_take(&text);
 }

@@ -43,37 +43,29 @@ void mc_paired_interval(uint64_t lost, uint64_t gained, uint64_t n, double *low,
 
 /* ---- quantiles ---- */
 
-enum { LOWEST = -40 };
+enum { LOWEST = -40, LAST = MC_QUANTILE_OCTAVES * MC_QUANTILE_STEPS };
 
 void mc_quantiles_add(mc_quantiles *q, double x)
 {
-    int octave;
     q->n++;
-    const double fraction = x > 0.0 ? frexp(x, &octave) : 0.0; /* 0.5 .. 1 */
-    if (!(x > 0.0) || octave - 1 < LOWEST) {
-        q->bin[0]++;
-        return;
-    }
-    const int last = MC_QUANTILE_OCTAVES * MC_QUANTILE_STEPS;
-    const int step = (int)((fraction - 0.5) * 2.0 * MC_QUANTILE_STEPS);
-    const int bin = 1 + (octave - 1 - LOWEST) * MC_QUANTILE_STEPS + step;
-    q->bin[bin < last ? bin : last]++;
+    q->has_nan = q->has_nan || isnan(x);
+    const double place = x > 0.0 ? (log2(x) - LOWEST) * MC_QUANTILE_STEPS : -1.0;
+    if (place >= LAST)
+        q->bin[LAST]++;
+    else
+        q->bin[place >= 0.0 ? 1 + (int)place : 0]++;
 }
 
 double mc_quantile(const mc_quantiles *q, double share)
 {
-    if (q->n == 0) return (double)NAN;
+    if (q->n == 0 || q->has_nan) return (double)NAN;
     const double wanted = share * (double)q->n;
     double below = 0.0;
     int bin = 0;
-    while (bin < MC_QUANTILE_OCTAVES * MC_QUANTILE_STEPS && below + (double)q->bin[bin] < wanted) {
-        below += (double)q->bin[bin];
-        bin++;
-    }
+    while (bin < LAST && below + (double)q->bin[bin] < wanted) below += (double)q->bin[bin++];
     if (bin == 0) return 0.0;
-    const int octave = (bin - 1) / MC_QUANTILE_STEPS, step = (bin - 1) % MC_QUANTILE_STEPS;
     const double inside = q->bin[bin] ? (wanted - below) / (double)q->bin[bin] : 0.0;
-    return ldexp(1.0 + ((double)step + inside) / MC_QUANTILE_STEPS, octave + LOWEST);
+    return exp2(LOWEST + (bin - 1 + inside) / MC_QUANTILE_STEPS);
 }
 
 /* ---- ROC ---- */

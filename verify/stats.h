@@ -2,6 +2,8 @@
 #ifndef MC_VERIFY_STATS_H
 #define MC_VERIFY_STATS_H
 
+#include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +17,12 @@ static inline void mc_moments_add(mc_moments_of *m, double x)
     m->n += 1.0;
     m->sum += x;
     m->squares += x * x;
+}
+
+/* Of two, the larger one; NaN is larger than all, so that it stays. */
+static inline double mc_larger(double a, double b)
+{
+    return isnan(a) || a >= b ? a : b;
 }
 
 double mc_mean(const mc_moments_of *m);           /* NaN without values */
@@ -35,10 +43,11 @@ enum { MC_QUANTILE_OCTAVES = 56, MC_QUANTILE_STEPS = 64 };
 typedef struct {
     uint64_t bin[MC_QUANTILE_OCTAVES * MC_QUANTILE_STEPS + 1]; /* [0]: below 2^-40 */
     uint64_t n;
+    bool has_nan;
 } mc_quantiles;
 
 void mc_quantiles_add(mc_quantiles *q, double x);
-double mc_quantile(const mc_quantiles *q, double share); /* NaN without values */
+double mc_quantile(const mc_quantiles *q, double share); /* NaN without values, or when one is */
 
 /* ---- area under the ROC curve in fixed memory ---- */
 

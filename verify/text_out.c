@@ -20,12 +20,18 @@ void mc_out_grouped(mc_text *to, uint64_t n)
 
 void mc_out_db(mc_text *to, double db)
 {
-    if (db == (double)INFINITY) {
-        mc_text_add(to, "exact");
+    if (isnan(db) || db == (double)INFINITY) {
+        mc_text_add(to, isnan(db) ? "–" : "exact");
         return;
     }
     mc_text_add_fixed(to, db, 2);
-    if (!isnan(db)) mc_text_add(to, " dB");
+    mc_text_add(to, " dB");
+}
+
+void mc_out_json_db(mc_json_out *out, const char *key, double db)
+{
+    mc_json_num(out, key, db);
+    if (db == (double)INFINITY) mc_json_bool(out, "exact", true);
 }
 
 /* Decimals that show `digits` significant digits of a value, at most `most`. */
@@ -75,6 +81,46 @@ void mc_out_real(mc_text *to, double value)
     }
 }
 
+void mc_out_fixed_or_dash(mc_text *to, double value, int decimals)
+{
+    if (isnan(value))
+        mc_text_add(to, "–");
+    else
+        mc_text_add_fixed(to, value, decimals);
+}
+
+void mc_out_real_or_dash(mc_text *to, double value)
+{
+    if (isnan(value))
+        mc_text_add(to, "–");
+    else
+        mc_out_real(to, value);
+}
+
+int mc_out_decimals(double error)
+{
+    int decimals = 1;
+    for (double shown = error * 10.0; decimals < 6 && !(shown >= 10.0); shown *= 10.0) decimals++;
+    return decimals;
+}
+
+void mc_out_with_error(mc_text *to, double value, double error)
+{
+    const bool tiny = error > 0.0 && error < 1e-6;
+    int decimals = mc_out_decimals(error);
+    if (decimals < 2) decimals = 2;
+    if (isnan(error) || tiny)
+        mc_out_real_or_dash(to, value);
+    else
+        mc_out_fixed_or_dash(to, value, decimals);
+    if (isnan(error)) return;
+    mc_text_add(to, " ± ");
+    if (tiny)
+        mc_out_real(to, error);
+    else
+        mc_text_add_fixed(to, error, decimals);
+}
+
 void mc_out_shortest(mc_text *to, double value)
 {
     double scale = 1.0;
@@ -120,6 +166,42 @@ void mc_out_metric(mc_text *to, const mc_metric *metric, double value)
     else
         mc_text_add_fixed(to, value, decimals_for(value, 6, 12));
     add_unit(to, metric, value);
+}
+
+void mc_out_gate_value(mc_text *to, const mc_gate_result *gate)
+{
+    const mc_metric *metric = mc_metric_find(gate->metric);
+    if (metric) mc_out_metric(to, metric, gate->value);
+    if (isnan(gate->value) && gate->needs_data) mc_text_add(to, " (needs --data)");
+}
+
+const char *mc_out_data_name(const mc_outcome *outcome)
+{
+    return outcome->name[0] ? outcome->name : outcome->path;
+}
+
+/* Larger is worse. NaN is worse than all. */
+static double loss_of(const mc_outcome *o)
+{
+    double loss = -o->output_sqnr_db;
+    if (mc_outcome_is_language(o)) loss = o->perplexity_ratio;
+    if (mc_outcome_has_answers(o)) loss = o->accuracy_drop;
+    return isnan(loss) ? (double)INFINITY : loss;
+}
+
+bool mc_out_is_worst(const mc_data_report *data, size_t i)
+{
+    const mc_outcome *own = &data->outcome[i];
+    bool compared = false;
+    for (size_t k = 0; k < data->outcomes; k++) {
+        const mc_outcome *other = &data->outcome[k];
+        const bool alike = mc_outcome_is_language(own) == mc_outcome_is_language(other) &&
+                           mc_outcome_has_answers(own) == mc_outcome_has_answers(other);
+        if (k == i || !alike) continue;
+        if (!(loss_of(own) > loss_of(other))) return false;
+        compared = true;
+    }
+    return compared;
 }
 
 bool mc_out_is_quantized(const mc_tensor_report *tensor)

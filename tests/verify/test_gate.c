@@ -1,4 +1,5 @@
 /* Gates: what is a gate, what is refused and how, and that NaN passes none. */
+#include "verify/judge.h"
 #include "verify/report.h"
 
 #include <criterion/criterion.h>
@@ -115,9 +116,14 @@ Test(gate, an_unknown_metric_is_answered_with_the_nearest_and_all)
         "min_tensor_snqr_db>=20",
         "there is no metric \"min_tensor_snqr_db\"; did you mean \"min_tensor_sqnr_db\"? there "
         "are: "
-        "source_bytes, container_bytes, flash_bytes, bits_per_weight, parameters, macs, ram_bytes, "
-        "quantized_parameters, min_tensor_sqnr_db, mean_tensor_sqnr_db, min_site_sqnr_db, "
-        "max_abs_error, max_relative_error, clipped, zeros, tensors, quantized_tensors");
+        "source_bytes, container_bytes, flash_bytes, bits_per_weight, parameters, "
+        "quantized_parameters, min_tensor_sqnr_db, mean_tensor_sqnr_db, max_abs_error, "
+        "max_relative_error, clipped, zeros, tensors, quantized_tensors, macs, ram_bytes, "
+        "min_site_sqnr_db, accuracy, accuracy_reference, accuracy_drop, top5, top5_reference, "
+        "top5_drop, auc, auc_reference, auc_drop, mcnemar_p, top1_agreement, calibration_error, "
+        "perplexity, perplexity_reference, perplexity_ratio, kl_mean, kl_median, kl_p99, kl_max, "
+        "delta_p_rms, output_sqnr_db, output_max_abs_error, worst_accuracy_drop, "
+        "worst_perplexity_ratio, worst_kl_mean, score");
     mc_gate gate;
     cr_expect_eq(parse("Zeros<1", &gate), MC_E_USAGE, "case matters");
     cr_expect(strstr(err.text, "did you mean \"zeros\"?"), "%s", err.text);
@@ -197,16 +203,130 @@ Test(gate, comparisons_are_what_they_say)
 
 Test(gate, what_was_not_measured_meets_no_gate)
 {
-    static const char *const names[] = {"macs", "ram_bytes", "min_site_sqnr_db"};
     static const char *const ops[] = {"<", "<=", ">", ">=", "=="};
-    mc_report report = {0};
-    for (size_t i = 0; i < 3; i++)
+    mc_report report = {.score = (double)NAN};
+    size_t needy = 0;
+    for (size_t i = 0; mc_metric_at(i); i++) {
+        if (!mc_metric_at(i)->needs_data) continue;
+        needy++;
         for (size_t k = 0; k < 5; k++) {
-            const mc_gate gate = {names[i], ops[k], 0};
+            const mc_gate gate = {mc_metric_at(i)->name, ops[k], 0};
             mc_arena arena = {memory, memory + sizeof memory};
             cr_assert_eq(mc_gates_apply(&gate, 1, &arena, &report, &err), MC_OK);
-            cr_expect_not(report.pass, "%s %s 0", names[i], ops[k]);
+            cr_expect_not(report.pass, "%s %s 0", gate.metric, ops[k]);
+            cr_expect(report.gate[0].needs_data);
+            cr_expect_not(report.gate[0].underpowered);
         }
+    }
+    cr_expect_gt(needy, 25u);
+}
+
+/* ---- gates that are finer than what was measured ---- */
+
+/* 1,000 answers, of which 12 were lost and 2 gained; 100 tokens whose divergence is 0.01 with a
+ * standard error of 0.001. */
+static mc_outcome outcome;
+static mc_data_report data = {.outcome = &outcome, .outcomes = 1};
+
+static mc_report measured(void)
+{
+    mc_outcome_clear(&outcome);
+    outcome.task = "language";
+    outcome.accuracy_drop = 0.010;
+    outcome.accuracy_drop_low = 0.002;
+    outcome.accuracy_drop_high = 0.018;
+    outcome.kl_mean = 0.01;
+    outcome.kl_mean_se = 0.001;
+    outcome.perplexity_ratio = 1.02;
+    outcome.perplexity_ratio_se = 0.002;
+    outcome.top1_agreement = 0.95;
+    outcome.top1_agreement_se = 0.01;
+    return (mc_report){.data = &data, .score = (double)NAN};
+}
+
+static mc_gate_result judged(mc_report *report, const char *text)
+{
+    mc_gate gate;
+    mc_arena arena = {memory, memory + sizeof memory};
+    cr_assert_eq(mc_gate_parse(text, &arena, &gate, &err), MC_OK, "%s", err.text);
+    cr_assert_eq(mc_gates_apply(&gate, 1, &arena, report, &err), MC_OK);
+    cr_expect_eq(report->pass, report->gate[0].pass);
+    return report->gate[0];
+}
+
+Test(gate, one_nearer_to_no_loss_than_the_interval_is_underpowered)
+{
+    static const struct {
+        const char *text;
+        double half;
+        bool underpowered;
+    } wanted[] = {
+        {"accuracy_drop <= 0.0079", 0.008, true},
+        {"accuracy_drop <= 0.0081", 0.008, false},
+        {"accuracy_drop >= -0.0079", 0.008, true},
+        {"kl_mean <= 0.0019", 1.959963984540054 * 0.001, true},
+        {"kl_mean <= 0.0020", 1.959963984540054 * 0.001, false},
+        {"perplexity_ratio <= 1.0039", 1.959963984540054 * 0.002, true},
+        {"perplexity_ratio <= 1.0040", 1.959963984540054 * 0.002, false},
+        {"top1_agreement >= 0.981", 1.959963984540054 * 0.01, true},
+        {"top1_agreement >= 0.98", 1.959963984540054 * 0.01, false},
+    };
+    mc_report report = measured();
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        const mc_gate_result g = judged(&report, wanted[i].text);
+        cr_expect_eq(g.underpowered, wanted[i].underpowered, "%s", wanted[i].text);
+        cr_expect_float_eq(g.interval, wanted[i].half, 1e-15, "%s: %g", wanted[i].text, g.interval);
+    }
+    const mc_gate_result g = judged(&report, "kl_max <= 1");
+    cr_expect(isnan(g.interval) && !g.underpowered, "it has no interval");
+}
+
+Test(gate, an_underpowered_one_fails_under_strict)
+{
+    mc_report report = measured();
+    outcome.accuracy_drop = 0.0;
+    cr_expect(judged(&report, "accuracy_drop <= 0.001").pass);
+    report.strict = true;
+    const mc_gate_result g = judged(&report, "accuracy_drop <= 0.001");
+    cr_expect(g.underpowered);
+    cr_expect_not(g.pass);
+    cr_expect(judged(&report, "accuracy_drop <= 0.01").pass, "coarse enough");
+}
+
+Test(gate, one_sample_alone_cannot_carry_a_gate)
+{
+    mc_report report = measured();
+    outcome.kl_mean_se = (double)NAN;
+    const mc_gate_result g = judged(&report, "kl_mean <= 1");
+    cr_expect(g.pass);
+    cr_expect(g.underpowered);
+}
+
+Test(gate, the_worst_is_of_the_data_sets_that_have_such_a_figure)
+{
+    mc_outcome sets[3];
+    for (size_t i = 0; i < 3; i++) mc_outcome_clear(&sets[i]);
+    sets[0].task = sets[1].task = "language";
+    sets[2].task = "classification";
+    sets[0].perplexity_ratio = 1.01;
+    sets[0].perplexity_ratio_se = 0.001;
+    sets[1].perplexity_ratio = 1.03;
+    sets[1].perplexity_ratio_se = 0.02;
+    sets[2].accuracy_drop = 0.004;
+    mc_data_report three = {.outcome = sets, .outcomes = 3};
+    mc_report report = {.data = &three, .score = (double)NAN};
+    mc_gate_result g = judged(&report, "worst_perplexity_ratio <= 1.035");
+    cr_expect_eq(g.value, 1.03);
+    cr_expect(g.pass);
+    cr_expect(g.underpowered, "of that data set");
+    cr_expect_float_eq(g.interval, 1.959963984540054 * 0.02, 1e-15);
+    cr_expect_eq(judged(&report, "worst_accuracy_drop <= 0.01").value, 0.004);
+    cr_expect_eq(judged(&report, "perplexity_ratio <= 1.02").value, 1.01, "the first one's");
+    sets[0].perplexity_ratio = (double)NAN;
+    g = judged(&report, "worst_perplexity_ratio <= 100");
+    cr_expect(isnan(g.value) && !g.pass, "one went wrong");
+    cr_expect_not(g.needs_data);
+    cr_expect(isnan(judged(&report, "worst_kl_mean <= 1").value));
 }
 
 Test(gate, one_that_fails_fails_the_report)

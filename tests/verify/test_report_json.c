@@ -99,8 +99,9 @@ Test(report_json, every_metric_stands_in_its_section)
         char path[80];
         snprintf(path, sizeof path, "%s/%s", metric->section, metric->name);
         const double value = metric->value(&s.report);
+        cr_expect_eq(metric->needs_data, isnan(value), "%s", path);
         if (isnan(value))
-            cr_expect(is_null(path), "%s", path);
+            cr_expect(is_null(path) || is_null("model"), "%s", path);
         else
             cr_expect_eq(num_at(path), value, "%s", path);
     }
@@ -242,4 +243,224 @@ Test(report_json, the_same_report_gives_the_same_bytes)
     free(a);
     free(b);
     sample_report_close(&s);
+}
+
+/* ---- when the models were run ---- */
+
+Test(report_json, sites_are_in_the_order_of_the_graph)
+{
+    sample_report_open(&s, 1, false);
+    sample_report_language(&s);
+    mc_data_report *d = sample_report_data(&s);
+    d->site[1].output_sqnr_db = (double)INFINITY;
+    d->site[2].output_sqnr_db = d->site[2].own_output_sqnr_db = (double)NAN;
+    read_back();
+    cr_expect_eq(mc_json_count(at("sites")), d->sites);
+    for (size_t i = 0; i < d->sites; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "sites/%zu/name", i);
+        cr_expect_str_eq(text_at(path), d->site[i].name);
+    }
+    cr_expect_str_eq(text_at("sites/0/tensor"), "lm_head.weight");
+    cr_expect_str_eq(text_at("sites/0/kind"), "linear");
+    cr_expect_str_eq(text_at("sites/1/kind"), "embedding");
+    cr_expect_eq(num_at("sites/0/output_sqnr_db"), d->site[0].output_sqnr_db);
+    cr_expect_eq(num_at("sites/0/own_output_sqnr_db"), d->site[0].own_output_sqnr_db);
+    cr_expect_eq(num_at("sites/0/weight_bits"), d->site[0].weight_bits);
+    cr_expect_eq(num_at("sites/0/input_bits"), 8.0);
+    cr_expect_eq(num_at("sites/0/rows"), 1536.0);
+    cr_expect(is_null("sites/1/output_sqnr_db"));
+    cr_expect(mc_json_as_bool(at("sites/1/exact"), false));
+    cr_expect(is_null("sites/2/output_sqnr_db"));
+    cr_expect_null(at("sites/2/exact"));
+    cr_expect_eq(num_at("summary/min_site_sqnr_db"), d->site[d->worst_first[0]].output_sqnr_db);
+    done();
+}
+
+Test(report_json, language_has_its_figures_and_no_accuracy)
+{
+    sample_report_open(&s, 1, false);
+    sample_report_language(&s);
+    const mc_outcome *o = &s.report.data->outcome[0];
+    read_back();
+    cr_expect_str_eq(text_at("model/task"), "language");
+    cr_expect_str_eq(text_at("model/name"), "wiki");
+    cr_expect_eq(num_at("model/n"), 1536.0);
+    cr_expect_eq(num_at("model/samples"), 12.0);
+    cr_expect_eq(num_at("model/window"), 128.0);
+    cr_expect_eq(num_at("model/dropped_tokens"), 79.0);
+    cr_expect_eq(num_at("model/perplexity_reference"), o->perplexity_reference);
+    cr_expect_eq(num_at("model/perplexity"), o->perplexity);
+    cr_expect_eq(num_at("model/perplexity_ratio"), 1.0020);
+    cr_expect_eq(num_at("model/perplexity_ratio_se"), 0.0027);
+    cr_expect_eq(num_at("model/kl_mean"), o->kl_mean);
+    cr_expect_eq(num_at("model/kl_mean_se"), o->kl_mean_se);
+    cr_expect_eq(num_at("model/kl_median"), o->kl_median);
+    cr_expect_eq(num_at("model/kl_p99"), o->kl_p99);
+    cr_expect_eq(num_at("model/kl_max"), o->kl_max);
+    cr_expect_eq(num_at("model/delta_p_rms"), o->delta_p_rms);
+    cr_expect_eq(num_at("model/top1_agreement"), o->top1_agreement);
+    cr_expect_eq(mc_json_count(at("model/kl_histogram")), (size_t)MC_KL_BINS);
+    cr_expect_eq(num_at("model/kl_histogram/32"), 421.0);
+    cr_expect_eq(mc_json_count(at("model/continuations")), 2u);
+    cr_expect_str_eq(text_at("model/continuations/0/prompt"), "Once upon a time");
+    cr_expect_str_eq(text_at("model/continuations/0/reference"), " there was a king\nand a queen");
+    cr_expect_str_eq(text_at("model/continuations/0/container"), " there was a kingdom");
+    cr_expect_null(at("model/accuracy"));
+    cr_expect_str_eq(text_at("hashes/evaluation"), o->hash);
+    cr_expect_eq(num_at("size/macs"), 4456448.0);
+    cr_expect_eq(num_at("size/ram_bytes"), 4456768.0);
+    done();
+}
+
+Test(report_json, several_data_sets_are_domains_and_the_worst_is_in_the_model)
+{
+    sample_report_open(&s, 1, false);
+    sample_report_language(&s);
+    read_back();
+    cr_expect_eq(mc_json_count(at("domains")), 2u);
+    cr_expect_str_eq(text_at("domains/0/name"), "wiki");
+    cr_expect(is_null("domains/1/name"), "only a path: no name");
+    cr_expect_eq(num_at("domains/1/perplexity_ratio"), 1.0311);
+    cr_expect_eq(num_at("model/worst_perplexity_ratio"), 1.0311);
+    cr_expect_null(at("model/worst_accuracy_drop"));
+    cr_expect_null(at("domains/0/worst_perplexity_ratio"));
+    done();
+}
+
+Test(report_json, answers_have_their_figures_and_no_perplexity)
+{
+    sample_report_open(&s, 1, false);
+    sample_report_classes(&s);
+    s.report.score = 0.8125;
+    const mc_outcome *o = &s.report.data->outcome[0];
+    read_back();
+    cr_expect_str_eq(text_at("model/task"), "classification");
+    cr_expect(is_null("model/name"));
+    cr_expect_eq(num_at("model/accuracy_reference"), 0.981);
+    cr_expect_eq(num_at("model/accuracy"), 0.9795);
+    cr_expect_eq(num_at("model/accuracy_drop"), 0.0015);
+    cr_expect_eq(mc_json_count(at("model/ci95")), 2u);
+    cr_expect_eq(num_at("model/ci95/0"), o->accuracy_drop_low);
+    cr_expect_eq(num_at("model/ci95/1"), o->accuracy_drop_high);
+    cr_expect_eq(num_at("model/lost"), 9.0);
+    cr_expect_eq(num_at("model/gained"), 6.0);
+    cr_expect_eq(num_at("model/mcnemar_p"), o->mcnemar_p);
+    cr_expect_eq(num_at("model/top5"), 0.9985);
+    cr_expect(is_null("model/auc"), "more than two classes");
+    cr_expect_eq(num_at("model/calibration_error"), o->confidence.expected_error);
+    cr_expect_eq(mc_json_count(at("model/confidence/bins")), (size_t)MC_CONFIDENCE_BINS);
+    cr_expect_eq(num_at("model/confidence/bins/9/n"), (double)o->confidence.n[9]);
+    cr_expect_eq(num_at("model/confidence_reference/bins/5/right"),
+                 (double)o->confidence_reference.right[5]);
+    cr_expect_eq(num_at("model/score"), 0.8125);
+    cr_expect_null(at("model/perplexity"));
+    cr_expect_null(at("domains"), "there is one data set");
+    done();
+}
+
+Test(report_json, every_metric_of_the_models_stands_in_its_section)
+{
+    for (int task = 0; task < 2; task++) {
+        sample_report_open(&s, 1, false);
+        if (task)
+            sample_report_language(&s);
+        else
+            sample_report_classes(&s);
+        read_back();
+        size_t found = 0;
+        for (size_t i = 0; mc_metric_at(i); i++) {
+            const mc_metric *metric = mc_metric_at(i);
+            const double value = metric->value(&s.report);
+            if (!metric->needs_data || isnan(value)) continue;
+            char path[80];
+            snprintf(path, sizeof path, "%s/%s", metric->section, metric->name);
+            cr_expect_eq(num_at(path), value, "%s", path);
+            found++;
+        }
+        cr_expect_gt(found, 12u);
+        done();
+    }
+}
+
+Test(report_json, a_task_without_answers_has_outputs_alone)
+{
+    sample_report_open(&s, 1, false);
+    sample_report_classes(&s);
+    mc_outcome *o = &sample_report_data(&s)->outcome[0];
+    o->task = "outputs";
+    o->output_sqnr_db = (double)INFINITY;
+    read_back();
+    cr_expect(is_null("model/output_sqnr_db"));
+    cr_expect(mc_json_as_bool(at("model/exact"), false));
+    cr_expect_null(at("model/accuracy"));
+    done();
+}
+
+/* A perplexity that is no number must not make the report look like one of another task. */
+Test(report_json, language_that_went_wrong_stays_language)
+{
+    sample_report_open(&s, 1, false);
+    sample_report_language(&s);
+    mc_outcome *o = &sample_report_data(&s)->outcome[0];
+    o->perplexity = o->perplexity_ratio = o->kl_mean = (double)NAN;
+    read_back();
+    cr_expect(is_null("model/perplexity"));
+    cr_expect(is_null("model/kl_mean"));
+    cr_expect_eq(num_at("model/window"), 128.0);
+    done();
+}
+
+Test(report_json, numerics_say_what_was_measured_and_how)
+{
+    sample_report_open(&s, 1, false);
+    sample_report_classes(&s);
+    read_back();
+    cr_expect_str_eq(text_at("numerics/simulated"), "fake-quant");
+    cr_expect_str_eq(text_at("numerics/activations"), "int8 dynamic, measured");
+    cr_expect_str_eq(text_at("numerics/rounding"), "half to even");
+    cr_expect_str_eq(text_at("numerics/accumulator"), "float32");
+    mc_json_free(json);
+    free(text);
+    sample_report_data(&s)->simulated = "integer";
+    read_back();
+    cr_expect_str_eq(text_at("numerics/accumulator"), "int32");
+    done();
+}
+
+Test(report_json, gates_on_data_are_null_without_and_marked_when_too_fine)
+{
+    sample_report_open(&s, 1, false);
+    sample_report_gates_on_data(&s);
+    read_back();
+    cr_expect(is_null("gates/0/value"));
+    cr_expect_not(mc_json_as_bool(at("gates/0/pass"), true));
+    cr_expect_not(mc_json_as_bool(at("gates/1/underpowered"), true));
+    mc_json_free(json);
+    free(text);
+    sample_report_classes(&s);
+    sample_report_gates_on_data(&s);
+    read_back();
+    cr_expect(mc_json_as_bool(at("gates/0/pass"), false));
+    cr_expect_not(mc_json_as_bool(at("gates/0/underpowered"), true));
+    cr_expect(mc_json_as_bool(at("gates/1/pass"), false));
+    cr_expect(mc_json_as_bool(at("gates/1/underpowered"), false), "0.2 %% of 2,000 samples");
+    cr_expect(is_null("gates/2/value"), "a classifier has no next token");
+    done();
+}
+
+Test(report_json, texts_of_models_survive_whatever_they_are)
+{
+    static const char evil[] = "a\"b\\c\n<script>\x01 \xe2\x82\xac";
+    sample_report_open(&s, 0, false);
+    sample_report_language(&s);
+    mc_data_report *d = sample_report_data(&s);
+    d->outcome[0].name = evil;
+    d->outcome[0].continuation[0].container = evil;
+    d->site[0].name = evil;
+    read_back();
+    cr_expect_str_eq(text_at("model/name"), evil);
+    cr_expect_str_eq(text_at("model/continuations/0/container"), evil);
+    cr_expect_str_eq(text_at("sites/0/name"), evil);
+    done();
 }
