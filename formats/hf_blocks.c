@@ -90,7 +90,7 @@ static uint64_t whole(mc_hf *h, const char *key, const mc_json *value, const uin
     uint64_t n;
     if (mc_json_as_u64(value, &n) && n >= range[0] && n <= range[1]) return n;
     char text[MC_HF_SHOWN];
-    mc_hf_fail(h, MC_E_FORMAT,
+    mc_hf_fail(h, value ? MC_E_FORMAT : MC_E_UNSUPPORTED,
                "%s is %s, a whole number from %" PRIu64 " to %" PRIu64 " is allowed", key,
                mc_hf_show(value, text), range[0], range[1]);
     return 0;
@@ -108,6 +108,13 @@ uint64_t mc_hf_count(mc_hf *h, const char *key, uint64_t least, uint64_t most, u
     if (!mc_hf_ok(h)) return 0;
     const mc_json *value = mc_hf_get(h, NULL, key);
     return value ? whole(h, key, value, (uint64_t[]){least, most}) : otherwise;
+}
+
+void mc_hf_divides(mc_hf *h, const char *key, uint64_t n, const char *whole_key, uint64_t all)
+{
+    if (mc_hf_ok(h) && all % n != 0)
+        mc_hf_fail(h, MC_E_FORMAT, "%s is %" PRIu64 ", a divisor of %s %" PRIu64 " is allowed", key,
+                   n, whole_key, all);
 }
 
 double mc_hf_real(mc_hf *h, const mc_json *in, const char *key, double least, double most,
@@ -155,18 +162,21 @@ bool mc_hf_has(const mc_hf *h, const char *name)
     return mc_model_find(h->b->model, name) != NULL;
 }
 
-static void wrong_shape(mc_hf *h, const char *name, const mc_tensor *found, const mc_tensor *wanted)
+static void missing(mc_hf *h, const mc_tensor *wanted)
+{
+    char asked[256];
+    mc_tensor_shape_text(wanted, asked, sizeof asked);
+    mc_hf_fail(h, MC_E_UNSUPPORTED, "asks for tensor %s of shape %s, which %s does not hold",
+               mc_quote(wanted->name).text, asked, h->b->model->path);
+}
+
+static void wrong_shape(mc_hf *h, const mc_tensor *found, const mc_tensor *wanted)
 {
     char is[256], asked[256];
     mc_tensor_shape_text(wanted, asked, sizeof asked);
-    if (!found) {
-        mc_hf_fail(h, MC_E_FORMAT, "asks for tensor %s of shape %s, which %s does not hold",
-                   mc_quote(name).text, asked, h->b->model->path);
-        return;
-    }
     mc_tensor_shape_text(found, is, sizeof is);
     mc_hf_fail(h, MC_E_FORMAT, "asks for tensor %s of shape %s, %s holds it with shape %s",
-               mc_quote(name).text, asked, h->b->model->source[found->source].path, is);
+               mc_quote(wanted->name).text, asked, h->b->model->source[found->source].path, is);
 }
 
 mc_id mc_hf_tensor(mc_hf *h, const char *name, int ndim, const uint64_t *dim)
@@ -176,10 +186,11 @@ mc_id mc_hf_tensor(mc_hf *h, const char *name, int ndim, const uint64_t *dim)
     memcpy(wanted.dim, dim, (size_t)ndim * sizeof *dim);
 
     const mc_tensor *t = mc_model_find(h->b->model, name);
-    if (!t || t->ndim != ndim || memcmp(t->dim, dim, (size_t)ndim * sizeof *dim) != 0) {
-        wrong_shape(h, name, t, &wanted);
-        return MC_NONE;
-    }
+    if (!t)
+        missing(h, &wanted);
+    else if (t->ndim != ndim || memcmp(t->dim, dim, (size_t)ndim * sizeof *dim) != 0)
+        wrong_shape(h, t, &wanted);
+    if (!mc_hf_ok(h)) return MC_NONE;
     if (!mc_dtype_about(t->dtype)->to_f32) {
         mc_hf_fail(h, MC_E_UNSUPPORTED, "tensor %s is %s, which cannot be run: real numbers can",
                    mc_quote(name).text, mc_dtype_about(t->dtype)->name);
@@ -394,20 +405,40 @@ mc_id mc_hf_rms_norm(mc_hf *h, const char *at, mc_id x, uint64_t n, double epsil
 
 mc_id mc_hf_layer_norm(mc_hf *h, const char *at, mc_id x, uint64_t n, double epsilon)
 {
-    const mc_id w = mc_hf_vector(h, mc_hf_name(h, "%s.weight", at), n);
-    const mc_id b = mc_hf_vector(h, mc_hf_name(h, "%s.bias", at), n);
+    const char *weight = mc_hf_name(h, "%s.weight", at), *bias = mc_hf_name(h, "%s.bias", at);
+    const char *gamma = mc_hf_name(h, "%s.gamma", at);
+    if (!mc_hf_has(h, weight) && mc_hf_has(h, gamma)) { /* converted from TensorFlow */
+        weight = gamma;
+        bias = mc_hf_name(h, "%s.beta", at);
+    }
+    const mc_id w = mc_hf_vector(h, weight, n);
+    const mc_id b = mc_hf_vector(h, bias, n);
     const mc_id y = mc_hf_node(h, "LayerNormalization", at, (mc_id[]){x, w, b}, 3);
     mc_hf_int(h, "axis", -1);
     mc_hf_float(h, "epsilon", epsilon);
     return y;
 }
 
-mc_id mc_hf_input_ids(mc_hf *h)
+mc_id mc_hf_conv(mc_hf *h, const char *at, mc_id x, const mc_hf_kernel *k)
+{
+    const char *weight = mc_hf_name(h, "%s.weight", at);
+    const mc_id stored = mc_hf_tensor(h, weight, k->ndim, k->dim);
+    const mc_id w = mc_hf_f32(h, stored, mc_hf_name(h, "%s.f32", weight));
+    const mc_id b = k->bias ? mc_hf_vector(h, mc_hf_name(h, "%s.bias", at), k->dim[0]) : MC_NONE;
+    return mc_hf_node(h, "Conv", at, (mc_id[]){x, w, b}, k->bias ? 3 : 2);
+}
+
+mc_id mc_hf_input(mc_hf *h, const char *name, mc_dtype dtype, int ndim, const int64_t *dim)
 {
     if (!mc_hf_ok(h)) return MC_NONE;
-    const mc_id ids = mc_graph_add_input(h->g, "input_ids", MC_I64, 2, (int64_t[]){-1, -1});
-    if (ids == MC_NONE) out_of_room(h);
-    return ids;
+    const mc_id input = mc_graph_add_input(h->g, name, dtype, ndim, dim);
+    if (input == MC_NONE) out_of_room(h);
+    return input;
+}
+
+mc_id mc_hf_input_ids(mc_hf *h, const char *name)
+{
+    return mc_hf_input(h, name, MC_I64, 2, (int64_t[]){-1, -1});
 }
 
 mc_id mc_hf_embedding(mc_hf *h, const char *at, mc_id ids, uint64_t rows, uint64_t width,
@@ -423,14 +454,13 @@ mc_id mc_hf_embedding(mc_hf *h, const char *at, mc_id ids, uint64_t rows, uint64
 mc_hf_positions mc_hf_count_positions(mc_hf *h, mc_id ids)
 {
     mc_hf_positions p;
-    const mc_id shape = mc_hf_node(h, "Shape", "input_ids.shape", &ids, 1);
-    const mc_id axis = mc_hf_whole(h, "input_ids.axis", 1);
-    p.length = mc_hf_node(h, "Gather", "input_ids.length", (mc_id[]){shape, axis}, 2);
+    p.shape = mc_hf_node(h, "Shape", "positions.shape", &ids, 1);
+    const mc_id axis = mc_hf_whole(h, "positions.axis", 1);
+    p.length = mc_hf_node(h, "Gather", "positions.length", (mc_id[]){p.shape, axis}, 2);
 
     const mc_id zero = mc_hf_whole(h, "positions.first", 0);
     const mc_id one = mc_hf_whole(h, "positions.step", 1);
     p.row = mc_hf_node(h, "Range", "positions", (mc_id[]){zero, p.length, one}, 3);
-    p.all = mc_hf_node(h, "Expand", "position_ids", (mc_id[]){p.row, shape}, 2);
     return p;
 }
 

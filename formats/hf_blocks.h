@@ -36,7 +36,7 @@ typedef struct {
 mc_hf mc_hf_begin(mc_family_build *b, mc_err *err);
 bool mc_hf_ok(const mc_hf *h);
 
-/* Names `logits` as the graph's output `name`, and gives the first failure. */
+/* Makes a value the graph's next output, called `name`, and gives the first failure. */
 mc_status mc_hf_done(mc_hf *h, mc_id output, const char *name);
 
 /* Records a failure, unless there is one already. The sentence begins with config.json's path. */
@@ -50,13 +50,16 @@ const char *mc_hf_name(mc_hf *h, const char *fmt, ...) MC_PRINTF(2, 3);
  * `in` is the object that holds the key, NULL for the root. A key that is missing or null gives
  * `otherwise`; anything else that is not of the kind, or out of range, is MC_E_FORMAT. */
 
-/* A number of which there is no default. */
+/* A number of which there is no default: MC_E_UNSUPPORTED when it is missing or null. */
 uint64_t mc_hf_need(mc_hf *h, const char *key, uint64_t least, uint64_t most);
 uint64_t mc_hf_count(mc_hf *h, const char *key, uint64_t least, uint64_t most, uint64_t otherwise);
 double mc_hf_real(mc_hf *h, const mc_json *in, const char *key, double least, double most,
                   double otherwise);
 bool mc_hf_flag(mc_hf *h, const char *key, bool otherwise);
 const char *mc_hf_text(mc_hf *h, const mc_json *in, const char *key, const char *otherwise);
+
+/* Refuses `n`, read from `key`, unless it divides `all`, read from `whole_key`. */
+void mc_hf_divides(mc_hf *h, const char *key, uint64_t n, const char *whole_key, uint64_t all);
 
 /* NULL when it is missing or null. */
 const mc_json *mc_hf_get(const mc_hf *h, const mc_json *in, const char *key);
@@ -69,8 +72,9 @@ const char *mc_hf_show(const mc_json *value, char text[MC_HF_SHOWN]);
 
 bool mc_hf_has(const mc_hf *h, const char *name);
 
-/* A tensor of real numbers with just this shape, as it is stored. MC_E_FORMAT otherwise. Once a
- * tensor: names of values are unique. */
+/* A tensor of real numbers with just this shape, as it is stored. Another shape is MC_E_FORMAT. One
+ * that is missing is MC_E_UNSUPPORTED: a lone shard, or an adapter beside the config.json of the
+ * whole, are weights like any other. Once a tensor: names of values are unique. */
 mc_id mc_hf_tensor(mc_hf *h, const char *name, int ndim, const uint64_t *dim);
 
 /* The same, as Linear takes it: through a Cast when it is neither F32, F16 nor BF16. */
@@ -124,21 +128,33 @@ mc_id mc_hf_times(mc_hf *h, const char *name, mc_id x, mc_id matrix);
 mc_id mc_hf_rms_norm(mc_hf *h, const char *at, mc_id x, uint64_t n, double epsilon);
 mc_id mc_hf_layer_norm(mc_hf *h, const char *at, mc_id x, uint64_t n, double epsilon);
 
-/* input_ids, I64 [batch, sequence], added to the graph. */
-mc_id mc_hf_input_ids(mc_hf *h);
+/* A convolution, its weight as F32. Strides, pads and groups may be added behind. */
+typedef struct {
+    bool bias;
+    int ndim;
+    uint64_t dim[4]; /* out, in / groups, kernel */
+} mc_hf_kernel;
+mc_id mc_hf_conv(mc_hf *h, const char *at, mc_id x, const mc_hf_kernel *k);
+
+/* An input of the graph. -1: as the caller has it. */
+mc_id mc_hf_input(mc_hf *h, const char *name, mc_dtype dtype, int ndim, const int64_t *dim);
+
+/* One of whole numbers, I64 [batch, sequence]. */
+mc_id mc_hf_input_ids(mc_hf *h, const char *name);
 
 /* Rows of <at>.weight, as F32. *table is the weight, for heads that are tied to it. */
 mc_id mc_hf_embedding(mc_hf *h, const char *at, mc_id ids, uint64_t rows, uint64_t width,
                       mc_id *table);
 
-/* What depends on how long the sequence is: its length (a scalar), 0, 1, 2, … [sequence], and the
- * same for each of the batch [batch, sequence]; all I64. */
+/* What depends on how long the sequence is: the ids' shape, its length (a scalar), and 0, 1, 2, …
+ * [sequence]; all I64. Once a graph. */
 typedef struct {
-    mc_id length, row, all;
+    mc_id shape, length, row;
 } mc_hf_positions;
 mc_hf_positions mc_hf_count_positions(mc_hf *h, mc_id ids);
 
-/* softmax(scale q k^T + mask) v. All three [batch, sequence, heads * size]. */
+/* softmax(scale q k^T + mask) v. All three [batch, sequence, heads * size]. The mask is of booleans
+ * (true: seen) or is added, and spreads over [batch, heads, queries, keys]. */
 typedef struct {
     uint64_t heads, kv_heads;
     double scale;

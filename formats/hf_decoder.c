@@ -11,19 +11,11 @@ static void read_heads(mc_hf *h, mc_hf_decoder *d)
 {
     d->heads = mc_hf_need(h, "num_attention_heads", 1, MC_HF_HEADS);
     d->kv_heads = mc_hf_count(h, "num_key_value_heads", 1, MC_HF_HEADS, d->heads);
-    if (mc_hf_ok(h) && d->heads % d->kv_heads != 0)
-        mc_hf_fail(h, MC_E_FORMAT,
-                   "num_key_value_heads is %" PRIu64 ", a divisor of num_attention_heads %" PRIu64
-                   " is allowed",
-                   d->kv_heads, d->heads);
+    mc_hf_divides(h, "num_key_value_heads", d->kv_heads, "num_attention_heads", d->heads);
 
     d->head_dim = mc_hf_count(h, "head_dim", 1, MC_HF_WIDTH, d->default_head_dim);
     if (!mc_hf_ok(h) || d->head_dim > 0) return;
-    if (d->hidden % d->heads != 0)
-        mc_hf_fail(h, MC_E_FORMAT,
-                   "num_attention_heads is %" PRIu64 ", a divisor of hidden_size %" PRIu64
-                   " is allowed",
-                   d->heads, d->hidden);
+    mc_hf_divides(h, "num_attention_heads", d->heads, "hidden_size", d->hidden);
     d->head_dim = d->hidden / d->heads;
 }
 
@@ -44,7 +36,7 @@ void mc_hf_decoder_read(mc_hf *h, mc_hf_decoder *d)
 
 mc_id mc_hf_decoder_begin(mc_hf *h, mc_hf_decoder *d)
 {
-    const mc_id ids = mc_hf_input_ids(h);
+    const mc_id ids = mc_hf_input_ids(h, "input_ids");
     mc_hf_rope_build(h, ids, d);
     h->b->model->task = MC_TASK_LANGUAGE;
     h->b->model->context = d->context;

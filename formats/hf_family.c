@@ -115,6 +115,7 @@ mc_status mc_family_attach(mc_model *model, const mc_json *config, mc_err *err)
                         err);
 
     const mc_arena before = model->memory.arena;
+    const bool tied_head = model->tied_head;
     mc_family_build b = {
         .model = model, .config = config, .path = source->path, .mem = &model->memory.arena};
     const mc_status status = build(model, of, &b, err);
@@ -124,5 +125,6 @@ mc_status mc_family_attach(mc_model *model, const mc_json *config, mc_err *err)
     model->memory.arena = before;
     model->task = MC_TASK_NONE;
     model->context = 0;
+    model->tied_head = tied_head;
     return no_graph(model, err->text, err);
 }

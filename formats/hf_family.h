@@ -2,7 +2,8 @@
  *
  * To add a family, write formats/hf_<name>.c that defines mc_family_<name>, and add it to the list
  * (those that differ by a few flags share a file). What families are built of stands in
- * hf_blocks.h, what decoders of Llama's descent share in hf_decoder.h. */
+ * hf_blocks.h, what decoders of Llama's descent share in hf_decoder.h, what older transformers share
+ * in hf_classic.h. */
 #ifndef MC_FORMATS_HF_FAMILY_H
 #define MC_FORMATS_HF_FAMILY_H
 
@@ -19,6 +20,11 @@
     X(gemma2)          \
     X(mixtral)         \
     X(mamba2)          \
+    X(gpt2)            \
+    X(opt)             \
+    X(bert)            \
+    X(vit)             \
+    X(whisper)         \
     /* end */
 
 /* What a build works with. */
@@ -33,9 +39,10 @@ typedef struct {
 typedef struct {
     const char *const *architectures; /* of config.json, NULL-terminated */
 
-    /* MC_E_FORMAT: a number or tensor is missing or has another shape (names it, the value found
-     * and the one allowed). MC_E_UNSUPPORTED: a variant of the family that is not built (rope type,
-     * activation): the model stays readable without a graph and says why. */
+    /* MC_E_FORMAT: a number is out of range or a tensor has another shape (names it, the value
+     * found and the one allowed). MC_E_UNSUPPORTED: one of them is missing, or a variant of the
+     * family is not built (rope type, activation): the model stays readable without a graph and
+     * says why. */
     mc_status (*build)(mc_family_build *b, mc_err *err);
 } mc_family;
 

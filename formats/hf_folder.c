@@ -142,6 +142,11 @@ static mc_status find_only(const mc_folder *folder, found *f, mc_err *err)
                        : f->names > 2 ? mc_quote(f->name[2]).text
                                       : "",
                        weights_name, index_name);
+    if (mc_ends_with(f->foreign, ".onnx"))
+        return mc_fail(err, MC_E_USAGE,
+                       "%s: holds no safetensors file: give the ONNX file %s by "
+                       "its name",
+                       path, mc_quote(f->foreign).text);
     if (f->foreign[0])
         return mc_fail(err, MC_E_UNSUPPORTED,
                        "%s: holds no safetensors file, and %s is in a format that is not read: "

@@ -67,10 +67,7 @@ static void read(mc_hf *h, mamba *m)
                    "num_heads %" PRIu64 " times head_dim %" PRIu64
                    " must be expand %g times hidden_size %" PRIu64,
                    m->heads, m->head_dim, expand, m->hidden);
-    if (mc_hf_ok(h) && m->heads % m->groups != 0)
-        mc_hf_fail(h, MC_E_FORMAT,
-                   "n_groups is %" PRIu64 ", a divisor of num_heads %" PRIu64 " is allowed",
-                   m->groups, m->heads);
+    mc_hf_divides(h, "n_groups", m->groups, "num_heads", m->heads);
 }
 
 /* Each channel by itself, over this and earlier positions. */
@@ -78,14 +75,9 @@ static mc_id convolve(mc_hf *h, const char *at, mc_id x, const mamba *m)
 {
     static const int64_t swap[] = {0, 2, 1};
     const char *name = mc_hf_name(h, "%s.conv1d", at);
-    const char *weight = mc_hf_name(h, "%s.weight", name);
-    const mc_id stored = mc_hf_tensor(h, weight, 3, (uint64_t[]){m->mixed, 1, m->kernel});
-    const mc_id w = mc_hf_f32(h, stored, mc_hf_name(h, "%s.f32", weight));
-    const mc_id b =
-        m->conv_bias ? mc_hf_vector(h, mc_hf_name(h, "%s.bias", name), m->mixed) : MC_NONE;
-
+    const mc_hf_kernel kernel = {m->conv_bias, 3, {m->mixed, 1, m->kernel}};
     x = mc_hf_transpose(h, x, mc_hf_name(h, "%s.channels", name), swap, 3);
-    x = mc_hf_node(h, "Conv", name, (mc_id[]){x, w, b}, m->conv_bias ? 3 : 2);
+    x = mc_hf_conv(h, name, x, &kernel);
     mc_hf_int(h, "group", (int64_t)m->mixed);
     mc_hf_int_list(h, "pads", (int64_t[]){(int64_t)m->kernel - 1, 0}, 2);
     x = mc_hf_activation(h, "hidden_act", m->function, x, mc_hf_name(h, "%s.act", name));
@@ -174,7 +166,7 @@ static mc_status build(mc_family_build *b, mc_err *err)
     b->model->tied_head = tied;
 
     mc_id table;
-    const mc_id ids = mc_hf_input_ids(&h);
+    const mc_id ids = mc_hf_input_ids(&h, "input_ids");
     mc_id x = mc_hf_embedding(&h, "backbone.embeddings", ids, m.vocab, m.hidden, &table);
     for (uint64_t i = 0; i < m.layers && mc_hf_ok(&h); i++) {
         const char *at = mc_hf_name(&h, "backbone.layers.%" PRIu64, i);

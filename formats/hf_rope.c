@@ -199,5 +199,5 @@ void mc_hf_rope_build(mc_hf *h, mc_id ids, mc_hf_decoder *d)
     const mc_id angle = mc_hf_node(h, "Mul", "rotary_emb.angle", (mc_id[]){column, frequency}, 2);
     d->cos = turned(h, "Cos", angle, gain);
     d->sin = turned(h, "Sin", angle, gain);
-    d->position = p.all;
+    d->position = mc_hf_node(h, "Expand", "position_ids", (mc_id[]){p.row, p.shape}, 2);
 }
