@@ -45,15 +45,16 @@ static bool shape_of(const mc_act_site *s, shape *out)
            w->quantized(w, s->site->weight, &out->grid, &out->rows, &out->cols, &out->group);
 }
 
-/* Outputs and inputs of the matrix that the node multiplies by. */
+/* Outputs and inputs of the matrix that the node multiplies by; false for stacks of matrices. */
 static bool matrix_of(const mc_act_site *s, const mc_call *call, size_t *outputs, size_t *inputs)
 {
-    const mc_nd *y = call->out[0];
+    const mc_nd *x = call->in[0], *y = call->out[0];
     const bool conv = s->site->kind == MC_SITE_CONV;
     const int64_t last = conv ? y->dim[1] : y->dim[y->ndim - 1];
     if (last <= 0) return false;
     *outputs = (size_t)last;
     *inputs = (size_t)(s->site->weight->count / *outputs);
+    if (s->site->part || (!conv && x->dim[x->ndim - 1] != (int64_t)*inputs)) return false;
     return *inputs * *outputs == s->site->weight->count;
 }
 

@@ -64,6 +64,12 @@ const mc_dtype_info *mc_dtype_about(mc_dtype dtype);
 /* MC_DTYPE_NONE when safetensors has no such name (exact spelling, `length` bytes). */
 mc_dtype mc_dtype_find(const char *name, size_t length);
 
+/* The dtype that TensorProto.DataType of ONNX gives a number or a name ("FLOAT"), and back;
+ * MC_DTYPE_NONE and 0 where there is none. */
+mc_dtype mc_dtype_of_onnx(int64_t number);
+mc_dtype mc_dtype_of_onnx_name(const char *name);
+int mc_dtype_to_onnx(mc_dtype dtype);
+
 /* `n` elements at `from` (any alignment, little-endian) to f32. F64 rounds to nearest even; all
  * others are exact (a signalling f16 NaN becomes quiet). The dtype must have to_f32. */
 void mc_to_f32(mc_dtype dtype, const void *from, float *to, size_t n);

@@ -25,7 +25,7 @@ struct mc_weights {
     mc_status (*read)(const mc_weights *from, const mc_tensor *tensor, uint64_t first,
                       uint64_t count, float *out, mc_err *err);
 
-    /* Is the tensor quantized there? Then codes(…) gives rows [row, row + rows) of the matrix that
+    /* Is the tensor quantized there? Then codes(..) gives rows [row, row + rows) of the matrix that
      * its codes were computed on (mc_weight_code_shape), in `mem`. Both NULL: never. */
     bool (*quantized)(const mc_weights *from, const mc_tensor *tensor, mc_grid *grid,
                       size_t *rows, size_t *cols, size_t *group);

@@ -148,7 +148,7 @@ void mc_run_drop_texts(mc_run *run);
 /* ---- exec_plan.c ---- */
 
 size_t mc_exec_plan_memory(const mc_graph *graph, int depth);
-mc_status mc_exec_plan_make(mc_exec *exec, const mc_graph *graph, mc_exec_plan *outer, mc_exec_plan **out,
-                       mc_err *err);
+mc_status mc_exec_plan_make(mc_exec *exec, const mc_graph *graph, mc_exec_plan *outer,
+                            mc_exec_plan **out, mc_err *err);
 
 #endif

@@ -22,8 +22,8 @@ static size_t lines(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
-/* Bytes of everything that a value points to, piece by piece. `depth`: optionals hold sequences hold
- * tensors. */
+/* Bytes of everything that a value points to, piece by piece; optionals hold sequences, which hold
+ * tensors: that is how deep `depth` goes. */
 static size_t copy_bytes(const mc_nd *nd, int depth)
 {
     if (nd->kind == MC_ND_TENSOR) return lines(nd->count * mc_nd_width(nd->dtype));
@@ -403,10 +403,11 @@ static mc_status run_operator(work *w, mc_err *err)
 
 static mc_status finish_outputs(work *w, mc_err *err)
 {
+    const bool rounds = !(w->op->flags & MC_OP_MOVES);
     for (size_t i = 0; i < w->node->outs; i++) {
         if (!w->out[i]) continue;
         if (!w->slot[i]->block) return mc_fail(err, MC_E_INTERNAL, "output %zu was not made", i);
-        if (w->out[i]->kind == MC_ND_TENSOR) mc_nd_round(w->out[i]);
+        if (rounds && w->out[i]->kind == MC_ND_TENSOR) mc_nd_round(w->out[i]);
         w->slot[i]->there = true;
     }
     return MC_OK;

@@ -39,6 +39,10 @@ void mc_map_close(mc_map *map);
  * Only whole pages inside the range go; reading them again is allowed. */
 void mc_map_release(const mc_map *map, size_t from, size_t to);
 
+/* The same for bytes that were read in passing: the neighbours, which the system maps along with
+ * them, go too. */
+void mc_map_passed(const mc_map *map, size_t from, size_t to);
+
 /* The name of the mapped file that holds `address`, or NULL. Async-signal-safe. */
 const char *mc_map_name_at(const void *address);
 

@@ -139,6 +139,14 @@ void mc_map_release(const mc_map *map, size_t from, size_t to)
     if (first < last) madvise((void *)(uintptr_t)(map->data + first), last - first, MADV_DONTNEED);
 }
 
+void mc_map_passed(const mc_map *map, size_t from, size_t to)
+{
+    const size_t around = (size_t)1 << 17; /* Linux maps 64 KiB around a page that is touched */
+    if (to > map->size) to = map->size;
+    mc_map_release(map, from > around ? from - around : 0,
+                   map->size - to > around ? to + around : map->size);
+}
+
 bool mc_same_file(const char *a, const char *b)
 {
     struct stat about_a, about_b;

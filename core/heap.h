@@ -1,10 +1,7 @@
-/* Memory that is handed out and given back in any order, over address space that becomes memory when
- * it is touched: where the values of a run lie. The smallest free block that fits is taken, of equal ones the lowest; neighbours join
- * when they are free. The same calls give the same places.
- *
- * What the heap knows about its blocks lies beside them, so that nothing written over the end of a
- * block can confuse it. Under AddressSanitizer blocks that were given back and the 64 bytes behind
- * every block are poisoned. One thread at a time. */
+/* Memory that is handed out and given back in any order, over address space that becomes memory
+ * when it is touched: where the values of a run lie. The smallest free block that fits is taken, of
+ * equal ones the lowest; neighbours join when they are free. The same calls give the same
+ * places. */
 #ifndef MC_CORE_HEAP_H
 #define MC_CORE_HEAP_H
 

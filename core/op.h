@@ -98,8 +98,10 @@ enum {
     MC_OP_LAZY_0 = 4,  /* in[0] may be lazy (Gather) */
     MC_OP_IN_PLACE = 8,/* out[0] may be the memory of in[0], when both have the same size */
     MC_OP_RANDOM = 16, /* not a function of its inputs: never folded */
-    MC_OP_DIMS = 64,   /* needs the dims of its inputs, never their numbers (Shape) */
     MC_OP_KINDS = 32,  /* takes sequences and optionals; others only ever see tensors */
+    MC_OP_DIMS = 64,   /* needs the dims of its inputs, never their numbers (Shape) */
+    MC_OP_MOVES = 128, /* outputs are elements of inputs as they are: nothing to round. (Weights
+                          read from a container need not fit the dtype of their source.) */
 };
 
 typedef struct {
@@ -133,7 +135,7 @@ const mc_op *mc_op_find(const char *domain, const char *name, int version);
 const mc_op *mc_op_at(size_t i);
 
 /* The newest version of ai.onnx that operators are checked against. */
-enum { MC_OPSET_OLDEST = 7, MC_OPSET_NEWEST = 25 };
+enum { MC_OPSET_OLDEST = 1, MC_OPSET_NEWEST = 25 };
 
 /* ---- what operators share (core/ops/op_common.c) ---- */
 

@@ -45,13 +45,12 @@ static void take_constant(mc_graph *g, mc_id node, mc_id constant)
     mc_match_remove(g, node);
 }
 
-static bool hands_on(const mc_node *n)
+static bool hands_on(const mc_graph *g, const mc_node *n)
 {
-    if (n->ins == 0 || n->in[0] == MC_NONE || n->outs == 0 || n->out[0] == MC_NONE) return false;
+    (void)g;
     if (mc_node_is(n, "", "Identity")) return true;
     const bool mask = n->outs > 1 && n->out[1] != MC_NONE;
-    const bool training = n->ins > 2 && n->in[2] != MC_NONE;
-    return mc_node_is(n, "", "Dropout") && !mask && !training;
+    return mc_node_is(n, "", "Dropout") && !mask && mc_in(n, 2) == MC_NONE;
 }
 
 static mc_status fold(mc_graph *g, mc_arena scratch, int depth, mc_err *err)
@@ -67,21 +66,7 @@ static mc_status fold(mc_graph *g, mc_arena scratch, int depth, mc_err *err)
         while ((body = mc_node_next_body(&g->node[n], &place)))
             MC_TRY(fold(body, scratch, depth + 1, err));
     }
-
-    mc_id *to = MC_NEW_RAW(&scratch, mc_id, g->values + 1);
-    bool *is_output = MC_NEW(&scratch, bool, g->values + 1);
-    if (!to || !is_output) return mc_no_room(err, "renamed values");
-    for (size_t i = 0; i < g->values; i++) to[i] = MC_NONE;
-    for (size_t i = 0; i < g->outputs; i++) is_output[g->output[i]] = true;
-    for (mc_id n = 0; n < g->nodes; n++) { /* ordered: chains end at what begins them */
-        const mc_node *node = &g->node[n];
-        if (!hands_on(node)) continue;
-        const mc_id from = node->out[0], in = node->in[0];
-        to[from] = to[in] == MC_NONE ? in : to[in];
-        if (!is_output[from]) mc_match_remove(g, n);
-    }
-    mc_match_rename(g, to);
-    return MC_OK;
+    return mc_match_bypass(g, scratch, hands_on, err);
 }
 
 mc_status mc_pass_constants(mc_graph *g, mc_arena scratch, mc_err *err)

@@ -10,16 +10,16 @@ static mc_id swapped(const mc_match *m, mc_id value)
     const mc_node *t = mc_made_by(m, value, "Transpose");
     const mc_tensor *w = t ? mc_match_constant(m, mc_in(t, 0)) : NULL;
     const int64_t *perm;
-    if (!w || w->ndim != 2) return MC_NONE;
+    if (!w || w->ndim != 2 || !mc_dtype_about(w->dtype)->is_float) return MC_NONE;
     const size_t n = mc_node_ints(t, "perm", &perm);
     return n == 0 || (n == 2 && perm[0] == 1 && perm[1] == 0) ? t->in[0] : MC_NONE;
 }
 
-/* A vector of `outputs` elements. */
-static bool is_bias(const mc_match *m, mc_id value, uint64_t outputs)
+/* A vector of as many elements as the weight has outputs. */
+static bool is_bias(const mc_match *m, mc_id value, const mc_tensor *weight)
 {
     const mc_tensor *b = mc_match_constant(m, value);
-    return b && b->ndim == 1 && b->dim[0] == outputs && mc_dtype_about(b->dtype)->to_f32;
+    return b && b->ndim == 1 && b->dim[0] == weight->dim[0] && b->dtype == weight->dtype;
 }
 
 static bool is_plain_gemm(const mc_node *n)
@@ -33,8 +33,9 @@ static mc_status from_gemm(mc_match *m, mc_id i, mc_err *err)
     const mc_node *n = &m->g->node[i];
     const mc_id in[] = {mc_in(n, 0), mc_in(n, 1), mc_in(n, 2)};
     const mc_tensor *w = mc_match_constant(m, in[1]);
-    if (!is_plain_gemm(n) || !w || w->ndim != 2) return MC_OK;
-    if (in[2] != MC_NONE && !is_bias(m, in[2], w->dim[0])) return MC_OK;
+    if (!is_plain_gemm(n) || !w || w->ndim != 2 || !mc_dtype_about(w->dtype)->is_float)
+        return MC_OK;
+    if (in[2] != MC_NONE && !is_bias(m, in[2], w)) return MC_OK;
     return mc_match_replace(m, i, MC_DOMAIN, "Linear", 1, in, in[2] == MC_NONE ? 2 : 3, err);
 }
 
@@ -45,7 +46,8 @@ static mc_status from_matmul(mc_match *m, mc_id i, mc_err *err)
     return in[1] == MC_NONE ? MC_OK : mc_match_replace(m, i, MC_DOMAIN, "Linear", 1, in, 2, err);
 }
 
-/* Add of a bias behind a Linear without one. */
+/* Add of a bias behind a Linear without one; in F32, where one rounding more or less does not
+ * count. */
 static mc_status take_bias(mc_match *m, mc_id i, mc_err *err)
 {
     const mc_node *n = &m->g->node[i];
@@ -56,7 +58,7 @@ static mc_status take_bias(mc_match *m, mc_id i, mc_err *err)
     const mc_node *linear = &m->g->node[producer];
     const mc_tensor *w =
         mc_node_is(linear, MC_DOMAIN, "Linear") ? mc_match_constant(m, mc_in(linear, 1)) : NULL;
-    if (!w || linear->ins != 2 || !is_bias(m, bias, w->dim[0])) return MC_OK;
+    if (!w || w->dtype != MC_F32 || linear->ins != 2 || !is_bias(m, bias, w)) return MC_OK;
 
     const mc_id in[] = {linear->in[0], linear->in[1], bias};
     const mc_node product = *linear; /* the site keeps the product's name */

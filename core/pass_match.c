@@ -49,10 +49,39 @@ bool mc_match_scalar(const mc_match *m, mc_id value, double *out)
     return true;
 }
 
+bool mc_match_near(double found, double wanted)
+{
+    return fabs(found - wanted) <= 1e-6 * fabs(wanted);
+}
+
 bool mc_match_is_scalar(const mc_match *m, mc_id value, double wanted)
 {
     double found;
-    return mc_match_scalar(m, value, &found) && fabs(found - wanted) <= 1e-4 * fabs(wanted);
+    return mc_match_scalar(m, value, &found) && mc_match_near(found, wanted);
+}
+
+/* ---- types ---- */
+
+bool mc_match_is_f32(const mc_match *m, mc_id value)
+{
+    return value < m->g->values && m->g->value[value].dtype == MC_F32;
+}
+
+int mc_match_rank(const mc_match *m, mc_id value)
+{
+    return value < m->g->values ? m->g->value[value].ndim : MC_RANK_UNKNOWN;
+}
+
+int64_t mc_match_dim(const mc_match *m, mc_id value, int axis)
+{
+    const int rank = mc_match_rank(m, value), at = axis < 0 ? axis + rank : axis;
+    return at < 0 || at >= rank ? -1 : m->g->value[value].dim[at];
+}
+
+bool mc_match_alike(const mc_match *m, mc_id a, mc_id b)
+{
+    return mc_match_is_f32(m, a) && mc_match_is_f32(m, b) && mc_match_rank(m, a) >= 0 &&
+           mc_match_rank(m, a) == mc_match_rank(m, b);
 }
 
 mc_id mc_match_other(const mc_node *node, mc_id value)
@@ -69,6 +98,8 @@ bool mc_match_split(const mc_match *m, const mc_node *node, mc_id *variable, mc_
     *variable = node->in[first ? 1 : 0];
     return mc_match_constant(m, *constant) != NULL;
 }
+
+/* ---- changing ---- */
 
 void mc_match_remove(mc_graph *g, mc_id i)
 {
@@ -115,4 +146,24 @@ void mc_match_rename(mc_graph *g, const mc_id *to)
         mc_graph *body;
         while ((body = mc_node_next_body(node, &place))) rename_outer(body, to);
     }
+}
+
+mc_status mc_match_bypass(mc_graph *g, mc_arena scratch,
+                          bool (*hands_on)(const mc_graph *g, const mc_node *node), mc_err *err)
+{
+    mc_id *to = MC_NEW_RAW(&scratch, mc_id, g->values + 1);
+    bool *is_output = MC_NEW(&scratch, bool, g->values + 1);
+    if (!to || !is_output) return mc_no_room(err, "renamed values");
+    for (size_t i = 0; i < g->values; i++) to[i] = MC_NONE;
+    for (size_t i = 0; i < g->outputs; i++) is_output[g->output[i]] = true;
+    for (mc_id n = 0; n < g->nodes; n++) { /* ordered: chains end at what begins them */
+        const mc_node *node = &g->node[n];
+        if (mc_in(node, 0) == MC_NONE || node->outs == 0 || node->out[0] == MC_NONE) continue;
+        if (!hands_on(g, node)) continue;
+        const mc_id from = node->out[0], in = node->in[0];
+        to[from] = to[in] == MC_NONE ? in : to[in];
+        if (!is_output[from]) mc_match_remove(g, n);
+    }
+    mc_match_rename(g, to);
+    return MC_OK;
 }

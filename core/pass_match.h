@@ -15,7 +15,8 @@ typedef struct {
 
 mc_status mc_match_open(mc_graph *g, mc_arena *scratch, mc_match *out, mc_err *err);
 
-/* The ai.onnx node `op` that makes the value, or NULL. */
+/* The ai.onnx node `op` whose first output the value is, or NULL. Its inputs may be fewer than the
+ * operator needs: take them by mc_in. */
 const mc_node *mc_made_by(const mc_match *m, mc_id value, const char *op);
 
 /* The same, when nothing else takes the value: the node goes away with the pattern. */
@@ -23,10 +24,27 @@ const mc_node *mc_made_only_for(const mc_match *m, mc_id value, const char *op);
 
 /* The value of a constant of one element. */
 bool mc_match_scalar(const mc_match *m, mc_id value, double *out);
-bool mc_match_is_scalar(const mc_match *m, mc_id value, double wanted); /* within 1e-4 relative */
+bool mc_match_is_scalar(const mc_match *m, mc_id value, double wanted);
+
+/* The same number up to some roundings to f32? (Constants are typed in with seven digits or more.) */
+bool mc_match_near(double found, double wanted);
+
+/* The number that a value of one element will have in every run: a constant, or computed by
+ * arithmetic from constants and the sizes of tensors (exporters write out sqrt(d) so). */
+bool mc_match_number(const mc_match *m, mc_id value, double *out);
 
 /* The tensor behind a constant, NULL when it is none. */
 const mc_tensor *mc_match_constant(const mc_match *m, mc_id value);
+
+/* What the pass `types` found out: is it F32; its rank, or MC_RANK_UNKNOWN; its size along an axis
+ * (negative: from the end), or -1. */
+bool mc_match_is_f32(const mc_match *m, mc_id value);
+int mc_match_rank(const mc_match *m, mc_id value);
+int64_t mc_match_dim(const mc_match *m, mc_id value, int axis);
+
+/* Both F32 and of one known rank: only arithmetic in f32 may be regrouped (every step of a smaller
+ * float is rounded to it), and constants of one element may not add dimensions. */
+bool mc_match_alike(const mc_match *m, mc_id a, mc_id b);
 
 static inline mc_id mc_in(const mc_node *node, size_t i)
 {
@@ -46,6 +64,11 @@ mc_status mc_match_replace(mc_match *m, mc_id last, const char *domain, const ch
 
 /* Takes node `i` out: its outputs get other sources. */
 void mc_match_remove(mc_graph *g, mc_id i);
+
+/* Nodes whose first output is their first input go: who took the one takes the other. Nodes that
+ * make outputs of the graph stay. For graphs in order. */
+mc_status mc_match_bypass(mc_graph *g, mc_arena scratch,
+                          bool (*hands_on)(const mc_graph *g, const mc_node *node), mc_err *err);
 
 /* All uses of value `from` (nodes, captures of subgraphs) take to[from] instead, where that is not
  * MC_NONE. Outputs of the graph stay. */

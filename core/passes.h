@@ -1,8 +1,9 @@
 /* Passes: from the source graph to the graph that is run. Each is a function from graph to graph
  * that keeps the function computed (up to f32 rounding) and the names of inputs, outputs and
- * weights; `origin` of every node it makes is the source node whose output it gives. None computes
- * with weights: what depends on constants alone (a folded BatchNorm's weight) becomes nodes that
- * the executor computes once.
+ * weights. `origin` of a node that takes the place of others is the source node whose output it
+ * gives, or that multiplies by the weight, where there is one (so that sites keep their node and
+ * its name); nodes in between have none. None computes with weights: what depends on constants
+ * alone (a folded BatchNorm's weight) becomes nodes that the executor computes once.
  *
  * To add a pass, write core/pass_<name>.c with mc_pass_<name>, and add a line to the list: they run
  * in this order. */
@@ -15,6 +16,7 @@
 #define MC_PASSES(X)                                                                       \
     X(functions, "calls of the model's own functions become their bodies")                 \
     X(constants, "Constant nodes become constants; Identity and inference Dropout go")     \
+    X(types, "dtypes and shapes that follow are noted; Casts that change nothing go")      \
     X(linear, "MatMul by a transposed constant, Gemm, MatMul + bias become Linear")        \
     X(layernorm, "decomposed LayerNormalization and RMSNormalization become one node")     \
     X(activations, "decomposed Gelu, SiLU, HardSwish become one node")                     \

@@ -11,6 +11,7 @@ typedef struct {
     const mc_tensor *tensor;
     bool transposed; /* seen as the transpose of (all but the last dimension) x the last */
     bool through;
+    bool part; /* cut out of a stack along its first dimension */
 } origin;
 
 /* How far a weight is followed back; exporters put one or two nodes in between. */
@@ -19,21 +20,64 @@ enum { MOST_STEPS = 8 };
 static bool keeps_numbers(const mc_node *n)
 {
     return mc_node_is(n, "", "Identity") || mc_node_is(n, "", "Cast") ||
-           mc_node_is(n, "", "Dropout");
-}
-
-/* Does it swap the dimensions of a matrix? */
-static bool swaps(const mc_node *n, const mc_tensor *t)
-{
-    const int64_t *perm;
-    if (!mc_node_is(n, "", "Transpose") || !t || t->ndim != 2) return false;
-    const size_t dims = mc_node_ints(n, "perm", &perm);
-    return dims == 0 || (dims == 2 && perm[0] == 1 && perm[1] == 0);
+           mc_node_is(n, "", "Dropout") || mc_node_is(n, "", "Reshape") ||
+           mc_node_is(n, "", "Squeeze");
 }
 
 static mc_id input_of(const mc_node *n, size_t i)
 {
     return i < n->ins ? n->in[i] : MC_NONE;
+}
+
+/* Does it swap the dimensions of a matrix, or of each of a stack? Without a permutation it reverses
+ * all dimensions. */
+static bool swaps(const mc_node *n, const mc_tensor *t)
+{
+    const int64_t *perm;
+    const size_t dims = mc_node_ints(n, "perm", &perm);
+    if (dims == 0) return t->ndim == 2;
+    if (dims == 2) return perm[0] == 1 && perm[1] == 0;
+    return dims == 3 && t->ndim == 3 && perm[0] == 0 && perm[1] == 2 && perm[2] == 1;
+}
+
+/* The one axis that a Slice cuts, or -1: others stay whole. */
+static int64_t sliced_axis(const mc_graph *g, const mc_node *n)
+{
+    const int64_t *axis;
+    const size_t axes = mc_node_ints(n, "axes", &axis); /* before version 10 */
+    if (axes > 0) return axes == 1 ? axis[0] : -1;
+    const mc_id value = input_of(n, 3);
+    const mc_tensor *t = value == MC_NONE ? NULL : g->value[value].constant;
+    int64_t one;
+    if (!t || t->dtype != MC_I64 || t->count != 1 || !t->data) return -1;
+    memcpy(&one, t->data, sizeof one);
+    return one;
+}
+
+static bool is_constant(const mc_graph *g, mc_id value)
+{
+    return value != MC_NONE && g->value[value].constant;
+}
+
+/* Does it cut its input along the first dimension, always in the same way? */
+static bool cuts(const mc_graph *g, const mc_node *n)
+{
+    if (mc_node_is(n, "", "Split")) return mc_node_int(n, "axis", 0) == 0;
+    if (mc_node_is(n, "", "Gather"))
+        return mc_node_int(n, "axis", 0) == 0 && is_constant(g, input_of(n, 1));
+    return mc_node_is(n, "", "Slice") && sliced_axis(g, n) == 0;
+}
+
+/* What a node makes of what it sees; false when that is no matrix of weights any more. */
+static bool pass(const mc_graph *g, const mc_node *n, origin *o)
+{
+    if (keeps_numbers(n)) return true;
+    if (mc_node_is(n, "", "Transpose")) {
+        o->transposed = !o->transposed;
+        return swaps(n, o->tensor);
+    }
+    o->part = true;
+    return o->tensor->ndim == 3 && cuts(g, n);
 }
 
 static origin follow(const mc_graph *g, mc_id value)
@@ -43,22 +87,14 @@ static origin follow(const mc_graph *g, mc_id value)
     while (value != MC_NONE && !g->value[value].constant) {
         const mc_id producer = g->value[value].producer;
         if (producer == MC_NONE || steps == MOST_STEPS) return (origin){0};
-        const mc_node *n = &g->node[producer];
-        const bool moves = mc_node_is(n, "", "Transpose") || mc_node_is(n, "", "Reshape");
-        if (!moves && !keeps_numbers(n)) return (origin){0};
-        passed[steps++] = n;
-        value = input_of(n, 0);
+        passed[steps++] = &g->node[producer];
+        value = input_of(&g->node[producer], 0);
     }
     if (value == MC_NONE) return (origin){0};
 
     origin o = {.tensor = g->value[value].constant, .through = steps > 0};
-    while (steps-- > 0) {
-        const mc_node *n = passed[steps];
-        if (swaps(n, o.tensor))
-            o.transposed = !o.transposed;
-        else if (mc_node_is(n, "", "Transpose"))
-            return (origin){0};
-    }
+    while (steps-- > 0)
+        if (!pass(g, passed[steps], &o)) return (origin){0};
     return o;
 }
 
@@ -126,7 +162,8 @@ static bool site_of(const mc_graph *g, mc_id node, const role *r, mc_site *out)
                      .activation_input = r->activation,
                      .weight = o.tensor,
                      .transposed = r->kind == MC_SITE_LINEAR && outputs_last != o.transposed,
-                     .through = o.through};
+                     .through = o.through,
+                     .part = o.part};
     return true;
 }
 

@@ -81,26 +81,13 @@ mc_status mc_arg_set(const mc_call *call, size_t i, mc_dtype dtype, int ndim, co
     return mc_nd_set(out, dtype, ndim, dim, err);
 }
 
-/* The numbers of TensorProto.DataType that name floats and whole numbers. */
-static const mc_dtype numbered[] = {
-    [1] = MC_F32,      [2] = MC_U8,           [3] = MC_I8,       [4] = MC_U16,
-    [5] = MC_I16,      [6] = MC_I32,          [7] = MC_I64,      [10] = MC_F16,
-    [11] = MC_F64,     [12] = MC_U32,         [13] = MC_U64,     [16] = MC_BF16,
-    [17] = MC_F8_E4M3, [18] = MC_F8_E4M3FNUZ, [19] = MC_F8_E5M2, [20] = MC_F8_E5M2FNUZ,
-    [21] = MC_U4,      [22] = MC_I4,          [23] = MC_F4,      [24] = MC_F8_E8M0,
-    [25] = MC_U2,      [26] = MC_I2,
-};
-
 mc_status mc_arg_named_dtype(const mc_call *call, const char *attr, mc_dtype *out, mc_err *err)
 {
     const int64_t number = mc_node_int(call->node, attr, 0);
-    *out = MC_DTYPE_NONE;
-    if (number == 0) return MC_OK;
-    if (number > 0 && number < (int64_t)(sizeof numbered / sizeof *numbered))
-        *out = numbered[number];
-    if (*out != MC_DTYPE_NONE) return MC_OK;
+    *out = mc_dtype_of_onnx(number);
+    if (number == 0 || mc_nd_width(*out) > 0) return MC_OK;
     return mc_fail(err, MC_E_UNSUPPORTED,
-                   "%s is %lld, which is not the number of a float or integer type", attr,
+                   "%s is %lld, which is not the number of a type that can be computed with", attr,
                    (long long)number);
 }
 

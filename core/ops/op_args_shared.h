@@ -40,7 +40,7 @@ mc_status mc_arg_set(const mc_call *call, size_t i, mc_dtype dtype, int ndim, co
                      mc_err *err);
 
 /* The dtype that an attribute names by its number in ONNX; MC_DTYPE_NONE when it is not there or 0.
- * MC_E_UNSUPPORTED when no such float or whole number can be computed with. */
+ * MC_E_UNSUPPORTED when tensors of it cannot be held. */
 mc_status mc_arg_named_dtype(const mc_call *call, const char *attr, mc_dtype *out, mc_err *err);
 
 /* Bytes of scratch for `count` objects of `size`, with room for alignment; SIZE_MAX when that is

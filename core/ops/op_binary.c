@@ -1,6 +1,7 @@
 /* Arithmetic of two tensors that broadcast, and of any number of them. Whole numbers wrap, as
  * unsigned ones do; dividing by 0 is an error, and the least number by -1 is itself. */
 #include "core/ops/op_args_shared.h"
+#include "core/ops/op_legacy_shared.h"
 #include "core/ops/op_number_shared.h"
 
 #include <math.h>
@@ -130,7 +131,9 @@ static mc_status shape_together(const mc_call *call, unsigned kinds, mc_err *err
     sum.dtype = dtype;
     for (size_t i = 1; i < call->ins; i++) {
         const mc_nd before = sum;
-        MC_TRY(mc_op_broadcast(&before, call->in[i], &sum, err));
+        mc_nd next;
+        MC_TRY(mc_legacy_operand(call, i, &next, err));
+        MC_TRY(mc_op_broadcast(&before, &next, &sum, err));
     }
     return mc_arg_set(call, 0, dtype, sum.ndim, sum.dim, err);
 }
@@ -158,25 +161,36 @@ static mc_status shape_bit_shift(const mc_call *call, mc_err *err)
 /* The slope broadcasts to x, not x to the slope. */
 static mc_status shape_prelu(const mc_call *call, mc_err *err)
 {
-    MC_TRY(shape_numbers(call, err));
-    const mc_nd *x = call->in[0], *slope = call->in[1];
-    mc_nd both = *x;
-    MC_TRY(mc_op_broadcast(x, slope, &both, err));
+    mc_dtype dtype;
+    MC_TRY(mc_num_need(call, 0, MC_NUM_ANY_NUMBER, err));
+    MC_TRY(mc_num_need(call, 1, MC_NUM_ANY_NUMBER, err));
+    MC_TRY(mc_num_alike(call, 0, 2, &dtype, err));
+    const mc_nd *x = call->in[0];
+    mc_nd both = *x, slope;
+    MC_TRY(mc_legacy_channels(call, 1, &slope, err));
+    MC_TRY(mc_op_broadcast(x, &slope, &both, err));
     char text[MC_ND_TEXT], other[MC_ND_TEXT];
-    if (mc_nd_shape_known(x) && mc_nd_shape_known(slope) && !mc_nd_same_shape(x, &both))
+    if (mc_nd_shape_known(x) && mc_nd_shape_known(&slope) && !mc_nd_same_shape(x, &both))
         return mc_fail(err, MC_E_FORMAT, "a slope of %s does not broadcast to %s",
-                       mc_nd_show(slope, text), mc_nd_show(x, other));
-    return MC_OK;
+                       mc_nd_show(call->in[1], text), mc_nd_show(x, other));
+    return mc_arg_set(call, 0, dtype, both.ndim, both.dim, err);
 }
 
 /* ---- running ---- */
 
-static mc_status run_pair(const mc_call *call, const pair_function *f, mc_err *err)
+static mc_status run_on(const mc_call *call, const pair_function *f, const mc_nd *b, mc_err *err)
 {
     const mc_num_loop loop = f->loop[mc_nd_storage(call->in[0]->dtype)];
     if (!loop) return mc_op_refuse_dtype(call, 0, err);
-    if (mc_arg_out(call, 0)) mc_num_binary(loop, call->in[0], call->in[1], call->out[0]);
+    if (mc_arg_out(call, 0)) mc_num_binary(loop, call->in[0], b, call->out[0]);
     return MC_OK;
+}
+
+static mc_status run_pair(const mc_call *call, const pair_function *f, mc_err *err)
+{
+    mc_nd b;
+    MC_TRY(mc_legacy_operand(call, 1, &b, err));
+    return run_on(call, f, &b, err);
 }
 
 #define RUN(name, function)                                       \
@@ -187,10 +201,16 @@ static mc_status run_pair(const mc_call *call, const pair_function *f, mc_err *e
 RUN(add, adds)
 RUN(sub, subs)
 RUN(mul, muls)
-RUN(prelu, prelus)
 RUN(bitwise_and, boths)
 RUN(bitwise_or, eithers)
 RUN(bitwise_xor, differs)
+
+static mc_status run_prelu(const mc_call *call, mc_err *err)
+{
+    mc_nd slope;
+    MC_TRY(mc_legacy_channels(call, 1, &slope, err));
+    return run_on(call, &prelus, &slope, err);
+}
 
 /* Nothing is divided by 0 where the output is empty. */
 static mc_status refuse_zero(const mc_call *call, mc_err *err)
@@ -296,8 +316,10 @@ static mc_status shape_pow(const mc_call *call, mc_err *err)
     MC_TRY(mc_num_need(call, 1, MC_NUM_ANY_NUMBER, err));
     mc_nd *out = mc_arg_out(call, 0);
     if (!out) return MC_OK;
+    mc_nd power;
+    MC_TRY(mc_legacy_operand(call, 1, &power, err));
     out->dtype = call->in[0]->dtype;
-    return mc_op_broadcast(call->in[0], call->in[1], out, err);
+    return mc_op_broadcast(call->in[0], &power, out, err);
 }
 
 /* Squares and cubes, which models ask for most, are products. */
@@ -365,7 +387,8 @@ static mc_status run_pow(const mc_call *call, mc_err *err)
 {
     if (!mc_arg_out(call, 0)) return MC_OK;
     mc_arena mem = call->scratch;
-    mc_nd a = *call->in[0], b = *call->in[1], out = *call->out[0];
+    mc_nd a = *call->in[0], b, out = *call->out[0];
+    MC_TRY(mc_legacy_operand(call, 1, &b, err));
     const mc_dtype dtype = pow_dtype(&a, &b), to = mc_nd_storage(out.dtype);
     MC_TRY(as_dtype(&a, dtype, &mem, err));
     MC_TRY(as_dtype(&b, dtype, &mem, err));
@@ -388,12 +411,12 @@ static mc_status run_pow(const mc_call *call, mc_err *err)
     }
 #define VARIADIC(name_, shape_, run_)                                                           \
     {                                                                                           \
-        .domain = "", .name = (name_), .since = 6, .least_in = 1, .most_in = -1, .most_out = 1, \
+        .domain = "", .name = (name_), .since = 1, .least_in = 1, .most_in = -1, .most_out = 1, \
         .shape = (shape_), .run = (run_),                                                       \
     }
 
 const mc_op mc_ops_binary[] = {
-    BINARY("Add", 7, shape_numbers, run_add),
+    BINARY("Add", 1, shape_numbers, run_add),
     BINARY("BitShift", 11, shape_bit_shift, run_bit_shift),
     BINARY("BitwiseAnd", 18, shape_ints, run_bitwise_and),
     {.domain = "",
@@ -407,23 +430,23 @@ const mc_op mc_ops_binary[] = {
      .run = run_bitwise_not},
     BINARY("BitwiseOr", 18, shape_ints, run_bitwise_or),
     BINARY("BitwiseXor", 18, shape_ints, run_bitwise_xor),
-    BINARY("Div", 7, shape_numbers, run_div),
+    BINARY("Div", 1, shape_numbers, run_div),
     VARIADIC("Max", shape_numbers, run_max),
     VARIADIC("Mean", shape_floats, run_mean),
     VARIADIC("Min", shape_numbers, run_min),
     BINARY("Mod", 10, shape_numbers, run_mod),
-    BINARY("Mul", 7, shape_numbers, run_mul),
+    BINARY("Mul", 1, shape_numbers, run_mul),
     {.domain = "",
      .name = "Pow",
-     .since = 7,
+     .since = 1,
      .least_in = 2,
      .most_in = 2,
      .most_out = 1,
      .shape = shape_pow,
      .run = run_pow,
      .scratch = scratch_pow},
-    BINARY("PRelu", 7, shape_prelu, run_prelu),
-    BINARY("Sub", 7, shape_numbers, run_sub),
+    BINARY("PRelu", 1, shape_prelu, run_prelu),
+    BINARY("Sub", 1, shape_numbers, run_sub),
     VARIADIC("Sum", shape_floats, run_sum),
     {.name = NULL},
 };

@@ -12,13 +12,16 @@
 
 /* ---- shapes ---- */
 
-/* STRING and BOOL are no numbers, so mc_arg_named_dtype does not know them. */
+/* Before version 6 an attribute holds the type's name. */
 static mc_status target_of(const mc_call *call, mc_dtype *out, mc_err *err)
 {
-    enum { ONNX_STRING = 8, ONNX_BOOL = 9 };
-    const int64_t number = mc_node_int(call->node, "to", 0);
-    *out = number == ONNX_STRING ? MC_STRING : MC_BOOL;
-    if (number == ONNX_STRING || number == ONNX_BOOL) return MC_OK;
+    if (call->version < 6) {
+        const char *name = mc_node_text(call->node, "to", "");
+        *out = mc_dtype_of_onnx_name(name);
+        if (mc_nd_width(*out) > 0) return MC_OK;
+        return mc_fail(err, MC_E_UNSUPPORTED, "'to' is '%.40s', to which nothing can be cast",
+                       name);
+    }
     MC_TRY(mc_arg_named_dtype(call, "to", out, err));
     if (*out == MC_DTYPE_NONE) return mc_fail(err, MC_E_FORMAT, "attribute 'to' is missing, or 0");
     return MC_OK;
@@ -169,7 +172,7 @@ static mc_status run_cast(const mc_call *call, mc_err *err)
     }
 
 const mc_op mc_ops_cast[] = {
-    LINE("Cast", 6, 1, shape_cast),
+    LINE("Cast", 1, 1, shape_cast),
     LINE("CastLike", 15, 2, shape_cast_like),
     {.name = NULL},
 };

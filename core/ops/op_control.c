@@ -259,7 +259,7 @@ static mc_status loop_run(const mc_call *call, mc_err *err)
 }
 
 const mc_op mc_ops_control[] = {
-    {"", "If", 1, 1, 1, -1, MC_OP_SIZES | MC_OP_KINDS, if_shape, if_run, NULL},
-    {"", "Loop", 1, 0, -1, -1, MC_OP_SIZES | MC_OP_KINDS, loop_shape, loop_run, NULL},
+    {"", "If", 1, 1, 1, -1, MC_OP_SIZES | MC_OP_KINDS | MC_OP_MOVES, if_shape, if_run, NULL},
+    {"", "Loop", 1, 0, -1, -1, MC_OP_SIZES | MC_OP_KINDS | MC_OP_MOVES, loop_shape, loop_run, NULL},
     {.domain = NULL},
 };

@@ -461,9 +461,11 @@ static mc_status run_scatter_nd(const mc_call *call, mc_err *err)
     .domain = "", .name = op, .since = (version), .least_in = (ins), .most_in = (ins), .most_out = 1
 
 const mc_op mc_ops_gather[] = {
-    {LINE("Gather", 1, 2), .flags = MC_OP_LAZY_0, .shape = shape_gather, .run = run_gather},
-    {LINE("GatherElements", 11, 2), .shape = shape_gather_elements, .run = run_gather_elements},
-    {LINE("GatherND", 11, 2), .shape = shape_gather_nd, .run = run_gather_nd},
+    {LINE("Gather", 1, 2), .flags = MC_OP_LAZY_0 | MC_OP_MOVES, .shape = shape_gather,
+     .run = run_gather},
+    {LINE("GatherElements", 11, 2), .flags = MC_OP_MOVES, .shape = shape_gather_elements,
+     .run = run_gather_elements},
+    {LINE("GatherND", 11, 2), .flags = MC_OP_MOVES, .shape = shape_gather_nd, .run = run_gather_nd},
     {LINE("Scatter", 9, 3), .shape = shape_scatter_elements, .run = run_scatter_elements},
     {LINE("ScatterElements", 11, 3), .shape = shape_scatter_elements, .run = run_scatter_elements},
     {LINE("ScatterND", 11, 3), .shape = shape_scatter_nd, .run = run_scatter_nd},

@@ -233,12 +233,10 @@ static mc_status run_range(const mc_call *call, mc_err *err)
 
 static mc_status shape_eye(const mc_call *call, mc_err *err)
 {
-    enum { ONNX_BOOL = 9 };
-    mc_dtype dtype = MC_BOOL;
+    mc_dtype dtype;
     MC_TRY(mc_num_need(call, 0, MC_NUM_ANY_NUMBER | MC_NUM_BOOL, err));
     MC_TRY(mc_op_rank(call, 0, 2, 2, err));
-    if (mc_node_int(call->node, "dtype", 0) != ONNX_BOOL)
-        MC_TRY(mc_arg_named_dtype(call, "dtype", &dtype, err));
+    MC_TRY(mc_arg_named_dtype(call, "dtype", &dtype, err));
     if (dtype == MC_DTYPE_NONE) dtype = call->in[0]->dtype;
     return mc_arg_set(call, 0, dtype, call->in[0]->ndim, call->in[0]->dim, err);
 }

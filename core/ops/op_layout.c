@@ -277,12 +277,12 @@ static mc_status read_split(const mc_call *call, int64_t length, split_rule *rul
 {
     *rule = (split_rule){0};
     size_t n = call->outs;
-    if (call->version < 13) {
+    if (call->version < 13 && !mc_arg_in(call, 1)) {
         const size_t given = mc_node_ints(call->node, "split", &rule->attr);
         if (rule->attr) n = given;
     } else if (call->ins > 1 && call->in[1]) {
         rule->input = call->in[1];
-        if (rule->input->ndim > 1 || rule->input->dtype == MC_STRING)
+        if (rule->input->ndim > 1 || rule->input->dtype == MC_STRING) /* floats in version 1 */
             return mc_op_refuse_dtype(call, 1, err);
         if (mc_nd_shape_known(rule->input)) n = rule->input->count;
     }
@@ -460,11 +460,31 @@ static mc_status run_slice(const mc_call *call, mc_err *err)
 
 /* ---- Tile ---- */
 
+/* Before version 6: how often and along which axis, numbers of the input's own dtype. */
+static mc_status read_repeats(const mc_call *call, mc_op_list *out, mc_err *err)
+{
+    if (call->version >= 6) return mc_op_list_read(call, NULL, 1, out, err);
+    const mc_nd *in = call->in[0];
+    *out = (mc_op_list){.given = true, .n = in->ndim};
+    for (size_t i = 1; i < 3; i++) {
+        const mc_nd *t = mc_arg_in(call, i);
+        if (!t || t->dtype == MC_STRING || (mc_nd_shape_known(t) && t->count != 1))
+            return mc_op_refuse_dtype(call, i, err);
+        if (!t->data || in->ndim < 0) return MC_OK;
+    }
+    int axis = 0;
+    MC_TRY(mc_op_axis(mc_nd_int(call->in[2], 0), in->ndim, "axis", &axis, err));
+    for (int d = 0; d < in->ndim; d++) out->at[d] = 1;
+    out->at[axis] = mc_nd_int(call->in[1], 0);
+    out->known = true;
+    return MC_OK;
+}
+
 static mc_status shape_tile(const mc_call *call, mc_err *err)
 {
     const mc_nd *in = call->in[0];
     mc_op_list repeats;
-    MC_TRY(mc_op_list_read(call, NULL, 1, &repeats, err));
+    MC_TRY(read_repeats(call, &repeats, err));
     const int ndim = in->ndim >= 0 ? in->ndim : repeats.n;
     if (repeats.n >= 0 && repeats.n != ndim)
         return mc_fail(err, MC_E_FORMAT, "there are %d repeats for %d dimensions", repeats.n, ndim);
@@ -558,31 +578,25 @@ static mc_status run_reverse(const mc_call *call, mc_err *err)
 
 #define LINE(op, version, least, most)                                                    \
     .domain = "", .name = op, .since = (version), .least_in = (least), .most_in = (most), \
-    .most_out = 1
+    .most_out = 1, .flags = MC_OP_MOVES
+
+#define SPLIT(version, most)                                                                 \
+    {                                                                                        \
+        .domain = "", .name = "Split", .since = (version), .least_in = 1, .most_in = (most), \
+        .most_out = -1, .flags = MC_OP_MOVES, .shape = shape_split, .run = run_split         \
+    }
 
 const mc_op mc_ops_layout[] = {
     {LINE("Transpose", 1, 1, 1), .shape = shape_transpose, .run = run_transpose},
     {LINE("DepthToSpace", 1, 1, 1), .shape = shape_depth_to_space, .run = run_depth_to_space},
     {LINE("SpaceToDepth", 1, 1, 1), .shape = shape_space_to_depth, .run = run_space_to_depth},
     {LINE("Concat", 1, 1, -1), .shape = shape_concat, .run = run_concat},
-    {.domain = "",
-     .name = "Split",
-     .since = 2,
-     .least_in = 1,
-     .most_in = 1,
-     .most_out = -1,
-     .shape = shape_split,
-     .run = run_split},
-    {.domain = "",
-     .name = "Split",
-     .since = 13,
-     .least_in = 1,
-     .most_in = 2,
-     .most_out = -1,
-     .shape = shape_split,
-     .run = run_split},
+    SPLIT(1, 2),
+    SPLIT(2, 1),
+    SPLIT(13, 2),
     {LINE("Slice", 1, 1, 1), .shape = shape_slice, .run = run_slice},
     {LINE("Slice", 10, 3, 5), .shape = shape_slice, .run = run_slice},
+    {LINE("Tile", 1, 3, 3), .shape = shape_tile, .run = run_tile},
     {LINE("Tile", 6, 2, 2), .shape = shape_tile, .run = run_tile},
     {LINE("ReverseSequence", 10, 2, 2), .shape = shape_reverse, .run = run_reverse},
     {.domain = NULL},

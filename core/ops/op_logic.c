@@ -1,6 +1,7 @@
 /* Truth values: comparisons, And, Or, Xor, Not, tests for NaN and infinity, and Where, which
  * chooses by them. */
 #include "core/ops/op_args_shared.h"
+#include "core/ops/op_legacy_shared.h"
 #include "core/ops/op_number_shared.h"
 
 #include <math.h>
@@ -71,8 +72,10 @@ static mc_status shape_pair(const mc_call *call, unsigned kinds, mc_err *err)
     MC_TRY(mc_num_alike(call, 0, 2, &dtype, err));
     mc_nd *out = mc_arg_out(call, 0);
     if (!out) return MC_OK;
+    mc_nd b;
+    MC_TRY(mc_legacy_operand(call, 1, &b, err));
     out->dtype = MC_BOOL;
-    return mc_op_broadcast(call->in[0], call->in[1], out, err);
+    return mc_op_broadcast(call->in[0], &b, out, err);
 }
 
 static mc_status shape_equal(const mc_call *call, mc_err *err)
@@ -90,13 +93,20 @@ static mc_status shape_truths(const mc_call *call, mc_err *err)
     return shape_pair(call, MC_NUM_BOOL, err);
 }
 
-#define RUN(name, function)                                                                   \
-    static mc_status run_##name(const mc_call *call, mc_err *err)                             \
-    {                                                                                         \
-        const mc_num_loop loop = (function).loop[mc_nd_storage(call->in[0]->dtype)];          \
-        if (!loop) return mc_op_refuse_dtype(call, 0, err);                                   \
-        if (mc_arg_out(call, 0)) mc_num_binary(loop, call->in[0], call->in[1], call->out[0]); \
-        return MC_OK;                                                                         \
+static mc_status run_pair(const mc_call *call, const truth_function *f, mc_err *err)
+{
+    const mc_num_loop loop = f->loop[mc_nd_storage(call->in[0]->dtype)];
+    if (!loop) return mc_op_refuse_dtype(call, 0, err);
+    mc_nd b;
+    MC_TRY(mc_legacy_operand(call, 1, &b, err));
+    if (mc_arg_out(call, 0)) mc_num_binary(loop, call->in[0], &b, call->out[0]);
+    return MC_OK;
+}
+
+#define RUN(name, function)                                       \
+    static mc_status run_##name(const mc_call *call, mc_err *err) \
+    {                                                             \
+        return run_pair(call, &(function), err);                  \
     }
 RUN(equal, equals)
 RUN(less, lesses)
@@ -234,17 +244,17 @@ static mc_status run_where(const mc_call *call, mc_err *err)
     }
 
 const mc_op mc_ops_logic[] = {
-    LINE("And", 7, 2, MC_OP_IN_PLACE, shape_truths, run_and),
-    LINE("Equal", 7, 2, 0, shape_equal, run_equal),
-    LINE("Greater", 7, 2, 0, shape_order, run_greater),
+    LINE("And", 1, 2, MC_OP_IN_PLACE, shape_truths, run_and),
+    LINE("Equal", 1, 2, 0, shape_equal, run_equal),
+    LINE("Greater", 1, 2, 0, shape_order, run_greater),
     LINE("GreaterOrEqual", 12, 2, 0, shape_order, run_greater_equal),
     LINE("IsInf", 10, 1, 0, shape_is, run_is_inf),
     LINE("IsNaN", 9, 1, 0, shape_is, run_is_nan),
-    LINE("Less", 7, 2, 0, shape_order, run_less),
+    LINE("Less", 1, 2, 0, shape_order, run_less),
     LINE("LessOrEqual", 12, 2, 0, shape_order, run_less_equal),
     LINE("Not", 1, 1, MC_OP_IN_PLACE, shape_not, run_not),
-    LINE("Or", 7, 2, MC_OP_IN_PLACE, shape_truths, run_or),
-    LINE("Where", 9, 3, 0, shape_where, run_where),
-    LINE("Xor", 7, 2, MC_OP_IN_PLACE, shape_truths, run_xor),
+    LINE("Or", 1, 2, MC_OP_IN_PLACE, shape_truths, run_or),
+    LINE("Where", 9, 3, MC_OP_MOVES, shape_where, run_where),
+    LINE("Xor", 1, 2, MC_OP_IN_PLACE, shape_truths, run_xor),
     {.name = NULL},
 };

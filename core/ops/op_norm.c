@@ -5,6 +5,7 @@
 #include "core/ops/op_norm_shared.h"
 
 #include "core/ops/op_args_shared.h"
+#include "core/ops/op_legacy_shared.h"
 #include "core/ops/op_move_shared.h"
 
 #include <math.h>
@@ -331,6 +332,7 @@ static mc_status batch_shape(const mc_call *call, mc_err *err)
     MC_TRY(mc_arg_floats(call, 0, 5, err));
     MC_TRY(mc_op_rank(call, 0, each_activation(call) ? 2 : 1, MC_MAX_DIMS, err));
     MC_TRY(batch_params(call, err));
+    MC_TRY(mc_legacy_check_test(call, err));
     const bool training = call->version >= 14 && mc_node_int(call->node, "training_mode", 0) != 0;
     for (size_t i = 1; i < call->outs; i++) {
         if (!call->out[i] || training) continue;
@@ -489,9 +491,9 @@ static size_t mvn_scratch(const mc_call *call)
     }
 
 const mc_op mc_ops_norm[] = {
-    LINE("BatchNormalization", 7, 5, 5, batch),
+    LINE("BatchNormalization", 1, 5, 5, batch),
     LINE("BatchNormalization", 14, 5, 3, batch),
-    LINE("InstanceNormalization", 6, 3, 1, instance),
+    LINE("InstanceNormalization", 1, 3, 1, instance),
     LINE("GroupNormalization", 18, 3, 1, group),
     LINE("LpNormalization", 1, 1, 1, lp),
     {.domain = "",

@@ -46,7 +46,8 @@ static mc_status read_pads(const mc_call *call, pad_axis axis[MC_MAX_DIMS], bool
 {
     const mc_nd *in = call->in[0];
     mc_op_list pads, axes = {.known = true};
-    MC_TRY(mc_op_list_read(call, call->version < 11 ? "pads" : NULL, 1, &pads, err));
+    const char *attr = call->version < 2 ? "paddings" : call->version < 11 ? "pads" : NULL;
+    MC_TRY(mc_op_list_read(call, attr, 1, &pads, err));
     if (call->version >= 18) MC_TRY(mc_op_list_read(call, NULL, 3, &axes, err));
     if (!pads.given) return mc_fail(err, MC_E_FORMAT, "pads are missing");
     *known = pads.known && axes.known;
@@ -223,9 +224,10 @@ static mc_status run_pad(const mc_call *call, mc_err *err)
     .domain = "", .name = "Pad", .since = (version), .least_in = (ins) > 1 ? 2 : 1, \
     .most_in = (ins), .most_out = 1, .shape = shape_pad, .run = run_pad
 
+/* The number that the first versions pad with need not fit the dtype. */
 const mc_op mc_ops_pad[] = {
-    {LINE(2, 1)},
-    {LINE(11, 3)},
-    {LINE(18, 4)},
+    {LINE(1, 1)},
+    {LINE(11, 3), .flags = MC_OP_MOVES},
+    {LINE(18, 4), .flags = MC_OP_MOVES},
     {.domain = NULL},
 };

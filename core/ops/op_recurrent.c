@@ -248,7 +248,7 @@ static mc_status run_recurrent(const mc_call *call, mc_err *err)
 }
 
 #define LINE(op, ins, outs)                                                                    \
-    .domain = "", .name = op, .since = 7, .least_in = 3, .most_in = (ins), .most_out = (outs), \
+    .domain = "", .name = op, .since = 1, .least_in = 3, .most_in = (ins), .most_out = (outs), \
     .shape = shape_recurrent, .run = run_recurrent, .scratch = scratch_recurrent
 
 const mc_op mc_ops_recurrent[] = {

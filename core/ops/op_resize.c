@@ -34,7 +34,8 @@ static mc_status read_choice(const mc_call *call, const char *attr, const choice
                    asked, call->version, call->node->op);
 }
 
-static const choice modes[] = {{"nearest", MC_RESAMPLE_NEAREST, 7, INT32_MAX},
+static const choice modes[] = {{"nearest", MC_RESAMPLE_NEAREST, 1, INT32_MAX},
+                               {"bilinear", MC_RESAMPLE_LINEAR, 1, 7},
                                {"linear", MC_RESAMPLE_LINEAR, 7, INT32_MAX},
                                {"cubic", MC_RESAMPLE_CUBIC, 11, INT32_MAX},
                                {0}};
@@ -108,6 +109,7 @@ static double list_at(const real_list *list, size_t i)
 }
 
 typedef struct {
+    float image[4]; /* scales of N, C, H, W: version 1 says the last two */
     real_list roi, scales, sizes;
     mc_op_list axes; /* that the lists are for */
 } resize_lists;
@@ -141,6 +143,12 @@ static mc_status read_lists(const mc_call *call, resize_lists *lists, mc_err *er
         lists->sizes = list_input(call, 3, "sizes");
     } else if (call->version >= 9) {
         lists->scales = list_input(call, 1, "scales");
+    } else if (call->version < 7) {
+        lists->image[0] = lists->image[1] = 1.0f;
+        lists->image[2] = (float)mc_node_float(call->node, "height_scale", 0.0);
+        lists->image[3] = (float)mc_node_float(call->node, "width_scale", 0.0);
+        lists->scales = (real_list){
+            .name = "scales", .attr = lists->image, .n = 4, .given = true, .known = true};
     } else {
         const mc_attr *attr = mc_node_attr(call->node, "scales");
         const bool floats = attr && attr->kind == MC_ATTR_FLOATS;
@@ -310,7 +318,7 @@ static mc_status run_resize(const mc_call *call, mc_err *err)
     .most_out = 1, .shape = shape_resize, .run = run_resize, .scratch = scratch_resize
 
 const mc_op mc_ops_resize[] = {
-    {LINE("Upsample", 7, 1, 1)},
+    {LINE("Upsample", 1, 1, 1)},
     {LINE("Upsample", 9, 2, 2)},
     {LINE("Resize", 10, 2, 2)},
     {LINE("Resize", 11, 1, 4)},

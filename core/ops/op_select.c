@@ -294,16 +294,18 @@ static mc_status run_det(const mc_call *call, mc_err *err)
     }
 
 const mc_op mc_ops_select[] = {
-    LINE("Compress", 9, 2, 2, 1, .shape = shape_compress, .run = run_compress),
+    LINE("Compress", 9, 2, 2, 1, .flags = MC_OP_MOVES, .shape = shape_compress,
+         .run = run_compress),
     LINE("Det", 11, 1, 1, 1, .shape = shape_det, .run = run_det, .scratch = scratch_det),
     LINE("NonZero", 9, 1, 1, 1, .shape = shape_nonzero, .run = run_nonzero),
     LINE("OneHot", 9, 3, 3, 1, .shape = shape_one_hot, .run = run_one_hot),
-    LINE("TopK", 1, 1, 1, 2, .shape = mc_topk_shape, .run = mc_topk_run,
+    LINE("TopK", 1, 1, 1, 2, .flags = MC_OP_MOVES, .shape = mc_topk_shape, .run = mc_topk_run,
          .scratch = mc_topk_scratch),
-    LINE("TopK", 10, 2, 2, 2, .shape = mc_topk_shape, .run = mc_topk_run,
+    LINE("TopK", 10, 2, 2, 2, .flags = MC_OP_MOVES, .shape = mc_topk_shape, .run = mc_topk_run,
          .scratch = mc_topk_scratch),
-    LINE("Trilu", 14, 1, 2, 1, .flags = MC_OP_IN_PLACE, .shape = shape_trilu, .run = run_trilu),
-    LINE("Unique", 11, 1, 1, 4, .flags = MC_OP_SIZES, .shape = mc_unique_shape,
+    LINE("Trilu", 14, 1, 2, 1, .flags = MC_OP_IN_PLACE | MC_OP_MOVES, .shape = shape_trilu,
+         .run = run_trilu),
+    LINE("Unique", 11, 1, 1, 4, .flags = MC_OP_SIZES | MC_OP_MOVES, .shape = mc_unique_shape,
          .run = mc_unique_run, .scratch = mc_unique_scratch),
     {.name = NULL},
 };

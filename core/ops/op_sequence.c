@@ -62,13 +62,10 @@ static size_t scratch_items(const mc_call *call)
 
 /* ---- making sequences ---- */
 
-enum { ONNX_BOOL = 9 };
-
 static mc_status run_empty(const mc_call *call, mc_err *err)
 {
-    mc_dtype dtype = MC_BOOL;
-    if (mc_node_int(call->node, "dtype", 0) != ONNX_BOOL)
-        MC_TRY(mc_arg_named_dtype(call, "dtype", &dtype, err));
+    mc_dtype dtype;
+    MC_TRY(mc_arg_named_dtype(call, "dtype", &dtype, err));
     if (dtype == MC_DTYPE_NONE) dtype = MC_F32;
     return mc_op_give_sequence(call, call->out[0], dtype, NULL, 0, err);
 }
@@ -346,7 +343,7 @@ static mc_status run_get(const mc_call *call, mc_err *err)
 #define LINE(op, version, least, most)                                                      \
     .domain = "", .name = (op), .since = (version), .least_in = (least), .most_in = (most), \
     .most_out = 1
-#define OPEN .flags = MC_OP_SIZES | MC_OP_KINDS, .shape = shape_open
+#define OPEN .flags = MC_OP_SIZES | MC_OP_KINDS | MC_OP_MOVES, .shape = shape_open
 
 const mc_op mc_ops_sequence[] = {
     {LINE("SequenceEmpty", 11, 0, 0), OPEN, .run = run_empty},

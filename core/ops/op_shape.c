@@ -1,6 +1,7 @@
 /* Shape, Size, Reshape, Flatten, Squeeze, Unsqueeze, Expand, Identity, Dropout: operators that
  * look at shapes or change nothing else. All but Expand leave the elements in their order. */
 #include "core/ops/op_args_shared.h"
+#include "core/ops/op_legacy_shared.h"
 #include "core/ops/op_move_shared.h"
 
 #include "core/ckd.h"
@@ -143,7 +144,8 @@ static mc_status shape_reshape(const mc_call *call, mc_err *err)
 {
     const mc_nd *in = call->in[0];
     wanted_shape w = {.open = -1};
-    MC_TRY(mc_op_list_read(call, NULL, 1, &w.at, err));
+    MC_TRY(mc_op_list_read(call, call->version < 5 ? "shape" : NULL, 1, &w.at, err));
+    if (!w.at.given) return mc_fail(err, MC_E_FORMAT, "the shape is missing");
     if (!w.at.known) return mc_op_unknown(call, 0, in->dtype, w.at.n, err);
     if (w.at.n > MC_MAX_DIMS)
         return mc_fail(err, MC_E_FORMAT, "the shape has %d dimensions (at most %d are allowed)",
@@ -307,6 +309,7 @@ static mc_status run_identity(const mc_call *call, mc_err *err)
 static mc_status shape_dropout(const mc_call *call, mc_err *err)
 {
     const mc_nd *in = call->in[0];
+    MC_TRY(mc_legacy_check_test(call, err));
     MC_TRY(mc_arg_set(call, 0, in->dtype, in->ndim, in->dim, err));
     const mc_dtype mask = call->version < 10 ? in->dtype : MC_BOOL;
     return mc_arg_set(call, 1, mask, in->ndim, in->dim, err);
@@ -353,28 +356,32 @@ const mc_op mc_ops_shape[] = {
      .shape = shape_size,
      .run = run_size},
     {.domain = "",
+     LINE("Reshape", 1, 1, MC_OP_IN_PLACE | MC_OP_MOVES),
+     .shape = shape_reshape,
+     .run = mc_op_copy},
+    {.domain = "",
      .name = "Reshape",
      .since = 5,
      .least_in = 2,
      .most_in = 2,
      .most_out = 1,
-     .flags = MC_OP_IN_PLACE,
+     .flags = MC_OP_IN_PLACE | MC_OP_MOVES,
      .shape = shape_reshape,
      .run = mc_op_copy},
     {.domain = "",
-     LINE("Flatten", 1, 1, MC_OP_IN_PLACE),
+     LINE("Flatten", 1, 1, MC_OP_IN_PLACE | MC_OP_MOVES),
      .shape = shape_flatten,
      .run = mc_op_copy},
     {.domain = "",
-     LINE("Squeeze", 1, 1, MC_OP_IN_PLACE),
+     LINE("Squeeze", 1, 1, MC_OP_IN_PLACE | MC_OP_MOVES),
      .shape = shape_squeeze,
      .run = mc_op_copy},
     {.domain = "",
-     LINE("Squeeze", 13, 2, MC_OP_IN_PLACE),
+     LINE("Squeeze", 13, 2, MC_OP_IN_PLACE | MC_OP_MOVES),
      .shape = shape_squeeze,
      .run = mc_op_copy},
     {.domain = "",
-     LINE("Unsqueeze", 1, 1, MC_OP_IN_PLACE),
+     LINE("Unsqueeze", 1, 1, MC_OP_IN_PLACE | MC_OP_MOVES),
      .shape = shape_unsqueeze,
      .run = mc_op_copy},
     {.domain = "",
@@ -383,7 +390,7 @@ const mc_op mc_ops_shape[] = {
      .least_in = 2,
      .most_in = 2,
      .most_out = 1,
-     .flags = MC_OP_IN_PLACE,
+     .flags = MC_OP_IN_PLACE | MC_OP_MOVES,
      .shape = shape_unsqueeze,
      .run = mc_op_copy},
     {.domain = "",
@@ -392,20 +399,20 @@ const mc_op mc_ops_shape[] = {
      .least_in = 2,
      .most_in = 2,
      .most_out = 1,
-     .flags = MC_OP_IN_PLACE,
+     .flags = MC_OP_IN_PLACE | MC_OP_MOVES,
      .shape = shape_expand,
      .run = run_expand},
     {.domain = "",
-     LINE("Identity", 1, 1, MC_OP_KINDS | MC_OP_SIZES),
+     LINE("Identity", 1, 1, MC_OP_KINDS | MC_OP_SIZES | MC_OP_MOVES),
      .shape = shape_identity,
      .run = run_identity},
     {.domain = "",
      .name = "Dropout",
-     .since = 7,
+     .since = 1,
      .least_in = 1,
      .most_in = 1,
      .most_out = 2,
-     .flags = MC_OP_IN_PLACE,
+     .flags = MC_OP_IN_PLACE | MC_OP_MOVES,
      .shape = shape_dropout,
      .run = run_dropout},
     {.domain = "",
@@ -414,7 +421,7 @@ const mc_op mc_ops_shape[] = {
      .least_in = 1,
      .most_in = 3,
      .most_out = 2,
-     .flags = MC_OP_IN_PLACE,
+     .flags = MC_OP_IN_PLACE | MC_OP_MOVES,
      .shape = shape_dropout,
      .run = run_dropout},
     {.domain = NULL},

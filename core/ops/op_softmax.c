@@ -123,7 +123,7 @@ HARDMAX(f64, double)
 
 typedef void (*row_function)(const void *x, void *y, size_t n);
 
-/* Elements of a row that lie `inner` apart are taken together, those of TILE rows at a time, so that
+/* Elements of a row that lie `inner` apart are taken together, those of TILE rows at a time: so
  * memory is read in the order in which it lies. */
 enum { TILE = 16 };
 
