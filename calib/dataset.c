@@ -10,14 +10,13 @@
 /* ---- kind ---- */
 
 /* An .npy of whole numbers with one or two axes is token ids for a language model. */
-static bool is_ids(const mc_dataset *d, mc_err *err)
+static bool is_ids(const mc_dataset *d)
 {
     const mc_data_file *f = &d->file[0];
-    if (d->model->task != MC_TASK_LANGUAGE || f->map.size < 6 ||
-        memcmp(f->map.data, "\x93NUMPY", 6) != 0)
-        return false;
     mc_npz npz;
-    if (mc_npy_read(f->map.data, f->map.size, f->path, &npz, err) != MC_OK) return false;
+    mc_err ignored;
+    if (d->model->task != MC_TASK_LANGUAGE || !mc_data_is_npy(f)) return false;
+    if (mc_npy_read(f->map.data, f->map.size, f->path, &npz, &ignored) != MC_OK) return false;
     const mc_array *a = npz.array;
     const bool ids =
         !mc_dtype_about(a->dtype)->is_float && a->dtype != MC_BOOL && a->ndim >= 1 && a->ndim <= 2;
@@ -25,23 +24,16 @@ static bool is_ids(const mc_dataset *d, mc_err *err)
     return ids;
 }
 
-static bool begins(const mc_data_file *f, const char *magic)
-{
-    const size_t n = strlen(magic);
-    return f->map.size >= n && memcmp(f->map.data, magic, n) == 0;
-}
-
 static mc_status open_kind(mc_dataset *d, mc_err *err)
 {
     const mc_data_file *f = &d->file[0];
-    mc_err ignored;
     if (mc_ends_with(f->path, ".jsonl")) {
         d->kind = MC_DATA_CHOICES;
         return mc_data_open_choices(d, err);
     }
-    const bool arrays = begins(f, "PK") || begins(f, "\x93NUMPY");
-    d->kind = arrays && !is_ids(d, &ignored) ? MC_DATA_ARRAYS : MC_DATA_TOKENS;
-    return d->kind == MC_DATA_ARRAYS ? mc_data_open_arrays(d, err) : mc_data_open_tokens(d, err);
+    const bool arrays = mc_data_is_zip(f) || (mc_data_is_npy(f) && !is_ids(d));
+    d->kind = arrays ? MC_DATA_ARRAYS : MC_DATA_TOKENS;
+    return arrays ? mc_data_open_arrays(d, err) : mc_data_open_tokens(d, err);
 }
 
 /* ---- order ---- */
@@ -103,13 +95,14 @@ mc_status mc_dataset_open(const char *path, const mc_model *model,
 {
     mc_region self;
     *out = NULL;
-    MC_TRY(mc_region_open(&self, sizeof(mc_dataset) + 64, err));
+    MC_TRY(mc_region_open(&self, sizeof(mc_dataset) + strlen(path) + 256, err));
     mc_dataset *d = MC_NEW(&self.arena, mc_dataset, 1);
-    if (!d) {
+    const char *copy = mc_copy_text(&self.arena, path, strlen(path));
+    if (!d || !copy) {
         mc_region_close(&self);
         return mc_no_room(err, "a data set");
     }
-    *d = (mc_dataset){.model = model, .options = *options, .path = path, .self = self};
+    *d = (mc_dataset){.model = model, .options = *options, .path = copy, .self = self};
     const mc_status status = open_set(d, err);
     if (status == MC_OK)
         *out = d;
@@ -124,6 +117,7 @@ void mc_dataset_close(mc_dataset *d)
     for (size_t i = 0; d->arrays && i < d->files; i++) mc_npz_close(&d->arrays[i].npz);
     for (size_t i = 0; i < d->files; i++) mc_map_close(&d->file[i].map);
     mc_tokenizer_close(d->tokenizer);
+    for (size_t i = 0; i < d->rooms; i++) mc_region_close(&d->room[i]);
     mc_region_close(&d->ids_room);
     mc_region_close(&d->order_room);
     mc_region_close(&d->memory);
@@ -188,11 +182,14 @@ mc_status mc_dataset_sample(const mc_dataset *d, uint64_t i, mc_arena *mem, mc_n
 
 bool mc_dataset_label(const mc_dataset *d, uint64_t i, int64_t *label)
 {
-    return d->kind == MC_DATA_ARRAYS && mc_data_arrays_label(d, place_of(d, i), label);
+    if (d->kind != MC_DATA_ARRAYS || i >= mc_dataset_samples(d)) return false;
+    return mc_data_arrays_label(d, place_of(d, i), label);
 }
 
 size_t mc_dataset_tokens(const mc_dataset *d, uint64_t i, const int32_t **ids)
 {
+    *ids = NULL;
+    if (d->kind != MC_DATA_TOKENS || i >= mc_dataset_samples(d)) return 0;
     const uint64_t first = place_of(d, i) * d->window;
     const uint64_t left = d->id_count - first;
     *ids = d->ids + first;

@@ -8,7 +8,8 @@
  *   folder, zip, tar of those: all files of one kind, in the order of their names
  *
  * Files stay mapped; a sample is made when it is asked for, so memory does not grow with their
- * number. */
+ * number. Texts become ids at once, 4 bytes each, and so do questions. Arrays that a file holds
+ * deflated are inflated into a scratch file. */
 #ifndef MC_CALIB_DATASET_H
 #define MC_CALIB_DATASET_H
 
@@ -24,7 +25,8 @@
 typedef enum { MC_DATA_ARRAYS, MC_DATA_TOKENS, MC_DATA_CHOICES } mc_data_kind;
 
 typedef struct {
-    uint64_t window;  /* tokens of a sample; 0: the model's context, at most 512 */
+    uint64_t window;  /* tokens of a sample; 0: what the data or the graph says (rows of ids, a fixed
+                       * length), else the model's context, at most 512 */
     uint64_t most;    /* samples; 0: all. The first ones, or those the seed picks */
     bool shuffled;    /* by `seed`: a permutation of all samples, then `most` of them */
     uint64_t seed;
@@ -33,7 +35,8 @@ typedef struct {
 
 typedef struct mc_dataset mc_dataset;
 
-/* MC_E_FORMAT: an array is missing, or has another shape than the graph's input (names file, array,
+/* Nothing of `path` and `options` is needed afterwards; the model is.
+ * MC_E_FORMAT: an array is missing, or has another shape than the graph's input (names file, array,
  * shape found, shape wanted). MC_E_UNSUPPORTED: text without a tokenizer that can be read. */
 mc_status mc_dataset_open(const char *path, const mc_model *model,
                           const mc_dataset_options *options, mc_dataset **out, mc_err *err);

@@ -10,18 +10,34 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FILES_MOST = 65536, NAME_BYTES = 256 };
+/* Two maps a file stay below the usual limit of the system, 65530. */
+enum { FILES_MOST = 16384, NAME_BYTES = 256 };
 
-/* What a file of a folder or archive may be called to belong to the set. */
+/* What a file of a folder or archive may be called to belong to the set: nothing hidden, nor in a
+ * hidden folder. */
 static bool is_data(const char *name)
 {
     static const char *const tails[] = {".npz", ".npy", ".txt", ".jsonl"};
-    const char *slash = strrchr(name, '/');
-    const char *base = slash ? slash + 1 : name;
-    if (base[0] == '.') return false;
+    if (name[0] == '.' || strstr(name, "/.")) return false;
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
-        if (mc_ends_with(base, tails[i])) return true;
+        if (mc_ends_with(name, tails[i])) return true;
     return false;
+}
+
+static bool begins(const mc_data_file *f, const char *magic)
+{
+    const size_t n = strlen(magic);
+    return f->map.size >= n && memcmp(f->map.data, magic, n) == 0;
+}
+
+bool mc_data_is_npy(const mc_data_file *file)
+{
+    return begins(file, "\x93NUMPY");
+}
+
+bool mc_data_is_zip(const mc_data_file *file)
+{
+    return begins(file, "PK\3\4") || begins(file, "PK\5\6");
 }
 
 static const char *tail_of(const char *path)
@@ -72,8 +88,8 @@ static mc_status open_folder(mc_dataset *d, mc_err *err)
 {
     const mc_read_options options = {.no_follow = d->options.no_follow};
     mc_folder *folder = MC_NEW(&d->memory.arena, mc_folder, 1);
-    listing l = {.d = d, .name = MC_NEW(&d->memory.arena, char *, FILES_MOST)};
-    d->file = MC_NEW(&d->memory.arena, mc_data_file, FILES_MOST);
+    listing l = {.d = d, .name = MC_NEW_RAW(&d->memory.arena, char *, FILES_MOST)};
+    d->file = MC_NEW_RAW(&d->memory.arena, mc_data_file, FILES_MOST);
     if (!folder || !l.name || !d->file) return mc_no_room(err, "the files of a data set");
     MC_TRY(mc_folder_at(d->path, &options, folder, err));
     MC_TRY(folder->list(folder, see, &l, err));
@@ -112,11 +128,19 @@ static mc_status open_archive(mc_dataset *d, mc_err *err)
     return status;
 }
 
+/* A file whose name says what is in it is that, whatever its first bytes look like. */
+static bool holds_files(const char *path, const mc_map *map)
+{
+    const char *slash = strrchr(path, '/');
+    if (is_data(slash ? slash + 1 : path)) return false;
+    return mc_is_archive(map->data, map->size) || mc_ends_with(path, ".tar");
+}
+
 static mc_status open_file(mc_dataset *d, mc_err *err)
 {
     mc_map map;
     MC_TRY(mc_map_open(d->path, d->options.no_follow ? MC_NO_FOLLOW : 0, &map, err));
-    if (!mc_ends_with(d->path, ".npz") && mc_is_archive(map.data, map.size)) {
+    if (holds_files(d->path, &map)) {
         mc_map_close(&map);
         return open_archive(d, err);
     }
@@ -132,32 +156,40 @@ static mc_status open_file(mc_dataset *d, mc_err *err)
 
 /* ---- hashing ---- */
 
+static void hash_file(mc_sha256 *sha, const mc_map *map, uint8_t digest[MC_SHA256_BYTES])
+{
+    enum { STEP = 1 << 20 };
+    for (size_t at = 0; at < map->size; at += STEP) {
+        const size_t n = map->size - at < STEP ? map->size - at : STEP;
+        mc_sha256_add(sha, map->data + at, n);
+        mc_map_passed(map, at, at + n);
+    }
+    mc_sha256_finish(sha, digest);
+}
+
 static mc_status hash(mc_dataset *d, mc_err *err)
 {
-    uint8_t digest[MC_SHA256_BYTES];
-    mc_sha256 *all;
-    if (d->files == 1)
-        return mc_sha256_of(d->file[0].map.data, d->file[0].map.size, d->digest, err);
-    MC_TRY(mc_sha256_open(&all, err));
-    mc_status status = MC_OK;
+    mc_sha256 *one, *all;
+    MC_TRY(mc_sha256_open(&one, err));
+    const mc_status status = mc_sha256_open(&all, err);
     for (size_t i = 0; status == MC_OK && i < d->files; i++) {
-        status = mc_sha256_of(d->file[i].map.data, d->file[i].map.size, digest, err);
-        if (status == MC_OK) mc_sha256_add(all, digest, sizeof digest);
-        mc_map_release(&d->file[i].map, 0, d->file[i].map.size);
+        hash_file(one, &d->file[i].map, d->digest);
+        mc_sha256_add(all, d->digest, sizeof d->digest);
     }
-    if (status == MC_OK) mc_sha256_finish(all, d->digest);
+    if (status == MC_OK && d->files > 1) mc_sha256_finish(all, d->digest);
     mc_sha256_close(all);
+    mc_sha256_close(one);
     return status;
 }
 
 mc_status mc_data_open_files(mc_dataset *d, mc_err *err)
 {
     struct stat about;
-    const size_t room = FILES_MOST * (sizeof(mc_data_file) + sizeof(mc_data_arrays) + NAME_BYTES +
-                                      strlen(d->path) + 512) +
-                        ((size_t)1 << 20);
+    const size_t inputs = d->model->graph->inputs * sizeof(mc_array *);
+    const size_t each =
+        sizeof(mc_data_file) + sizeof(mc_data_arrays) + inputs + NAME_BYTES + strlen(d->path) + 512;
     if (stat(d->path, &about) != 0) return mc_fail_errno(err, errno, "%s: cannot open", d->path);
-    MC_TRY(mc_region_open(&d->memory, room, err));
+    MC_TRY(mc_region_open(&d->memory, FILES_MOST * each + ((size_t)1 << 20), err));
     MC_TRY(S_ISDIR(about.st_mode) ? open_folder(d, err) : open_file(d, err));
     MC_TRY(check_files(d, err));
     return hash(d, err);

@@ -21,6 +21,8 @@ typedef struct {
     uint64_t first; /* sample of the set */
 } mc_data_arrays;
 
+enum { MC_QUESTION_ROOMS = 20 };
+
 struct mc_dataset {
     mc_data_kind kind;
     const mc_model *model;
@@ -41,15 +43,21 @@ struct mc_dataset {
     uint64_t window;
 
     mc_question *question;
+    mc_region room[MC_QUESTION_ROOMS]; /* their ids, each room twice as large as the one before */
+    size_t rooms;
 
-    mc_region self;       /* this struct */
-    mc_region memory;     /* lists of files and arrays */
-    mc_region ids_room;   /* token ids; questions */
+    mc_region self;     /* this struct */
+    mc_region memory;   /* lists of files and arrays */
+    mc_region ids_room; /* token ids; the list of questions */
     mc_region order_room;
 };
 
 /* dataset_files.c: finds, maps and hashes the files. */
 mc_status mc_data_open_files(mc_dataset *d, mc_err *err);
+
+/* What the bytes of a file say of it. */
+bool mc_data_is_npy(const mc_data_file *file);
+bool mc_data_is_zip(const mc_data_file *file);
 
 /* Each fills its part of `d` from d->file. */
 mc_status mc_data_open_arrays(mc_dataset *d, mc_err *err);
@@ -63,8 +71,23 @@ bool mc_data_arrays_label(const mc_dataset *d, uint64_t i, int64_t *label);
 /* The tokenizer, or MC_E_UNSUPPORTED that says why there is none. */
 mc_status mc_data_need_tokenizer(const mc_dataset *d, const char *what, mc_err *err);
 
-/* Elements of an array as another dtype lies in memory (nd.h). */
-mc_status mc_data_convert(const mc_array *a, uint64_t first, uint64_t count, mc_nd *to,
-                          const char *name, mc_err *err);
+/* Can the inputs of the graph take a row of `n` ids? */
+mc_status mc_data_check_ids(const mc_model *model, uint64_t n, mc_err *err);
+
+/* ---- dataset_convert.c ---- */
+
+/* Some elements of an array. */
+typedef struct {
+    const mc_array *array;
+    uint64_t first, count;
+    const mc_map *map; /* in which they lie: what was read is let go; or NULL */
+} mc_data_part;
+
+/* Whole numbers become any dtype that holds them, floats any float; a value that is not finite is
+ * refused. False when no value of `from` is taken. */
+bool mc_data_converts(mc_dtype from, mc_dtype to);
+
+/* As `to->dtype` lies in memory (nd.h), one after the other. The message names the element. */
+mc_status mc_data_convert(const mc_data_part *part, mc_nd *to, mc_err *err);
 
 #endif

@@ -184,8 +184,9 @@ const char *mc_heading_text(mc_heading heading)
 {
     static const char *const text[MC_HEADING_COUNT] = {
         [MC_HEADING_SCHEME] = "Scheme", [MC_HEADING_PLAN] = "Plan",
-        [MC_HEADING_INPUT] = "Input",   [MC_HEADING_OUTPUT] = "Output",
-        [MC_HEADING_DATA] = "Data",     [MC_HEADING_REPORT] = "Report", [MC_HEADING_GENERAL] = "General",
+        [MC_HEADING_INPUT] = "Input",   [MC_HEADING_DATA] = "Data",
+        [MC_HEADING_OUTPUT] = "Output", [MC_HEADING_REPORT] = "Report",
+        [MC_HEADING_GENERAL] = "General",
     };
     return text[heading];
 }

@@ -7,28 +7,21 @@
  *
  * Refused: entries that leave the archive, entries of a model that are links, devices, encrypted,
  * or there twice. */
-#define _GNU_SOURCE /* O_TMPFILE */
-
 #include "formats/archive.h"
 
 #include "core/bytes.h"
-#include "core/ckd.h"
 #include "formats/json_pull.h"
 #include "formats/limits.h"
 #include "formats/model_build.h"
 #include "formats/safetensors.h"
+#include "formats/scratch.h"
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 enum { BLOCK = 1 << 20 };
 
@@ -188,29 +181,6 @@ static unpacked *find(unpack *u, const char *name)
 
 /* ---- unpacking ---- */
 
-static const char *spill_dir(const unpack *u)
-{
-    const char *dir = u->options->spill_dir ? u->options->spill_dir : getenv("TMPDIR");
-    return dir && *dir ? dir : "/tmp";
-}
-
-/* A file without a name. */
-static mc_status open_scratch(unpack *u, int *fd)
-{
-    const char *dir = spill_dir(u);
-    *fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
-    if (*fd < 0) { /* not every file system has O_TMPFILE */
-        char name[MC_PREFIX_ROOM];
-        const int n = snprintf(name, sizeof name, "%s/mcompress-XXXXXX", dir);
-        if (n < 0 || (size_t)n >= sizeof name)
-            errno = ENAMETOOLONG;
-        else
-            *fd = mkostemp(name, O_CLOEXEC);
-        if (*fd >= 0) unlink(name);
-    }
-    return *fd < 0 ? mc_fail_errno(u->err, errno, "%s: cannot make a scratch file", dir) : MC_OK;
-}
-
 static mc_status over_limit(unpack *u)
 {
     return refuse(u, MC_E_BUDGET,
@@ -219,38 +189,21 @@ static mc_status over_limit(unpack *u)
 }
 
 /* Refuses what cannot fit before a byte of it is written. */
-static mc_status check_room(unpack *u, struct archive_entry *e, int fd)
+static mc_status check_room(unpack *u, struct archive_entry *e, const mc_scratch *scratch)
 {
     if (!archive_entry_size_is_set(e)) return MC_OK;
     const la_int64_t size = archive_entry_size(e);
     if (size < 0 || (uint64_t)size > u->limit - u->used) return over_limit(u);
 
-    struct statvfs disk;
     uint64_t bytes_free;
-    if (fd < 0 || fstatvfs(fd, &disk) != 0 ||
-        !mc_mul_u64(disk.f_bavail, disk.f_frsize, &bytes_free))
-        return MC_OK;
+    if (!scratch || !mc_scratch_left(scratch, &bytes_free)) return MC_OK;
     if ((uint64_t)size > bytes_free)
         return refuse(u, MC_E_IO, "entry %s needs %" PRIu64 " bytes, %s has %" PRIu64,
-                      mc_quote(u->name).text, (uint64_t)size, spill_dir(u), bytes_free);
+                      mc_quote(u->name).text, (uint64_t)size, scratch->dir, bytes_free);
     return MC_OK;
 }
 
-static mc_status write_all(unpack *u, int fd, const unsigned char *bytes, size_t n)
-{
-    while (n > 0) {
-        const ssize_t done = write(fd, bytes, n);
-        if (done < 0 && errno == EINTR) continue;
-        if (done <= 0)
-            return mc_fail_errno(u->err, done < 0 ? errno : ENOSPC,
-                                 "%s: cannot write a scratch file", spill_dir(u));
-        bytes += done;
-        n -= (size_t)done;
-    }
-    return MC_OK;
-}
-
-static mc_status copy_data(unpack *u, struct archive_entry *e, int fd)
+static mc_status copy_data(unpack *u, struct archive_entry *e, const mc_scratch *scratch)
 {
     uint64_t total = 0;
     for (;;) {
@@ -260,7 +213,7 @@ static mc_status copy_data(unpack *u, struct archive_entry *e, int fd)
         if ((uint64_t)n > u->limit - u->used) return over_limit(u);
         u->used += (uint64_t)n;
         total += (uint64_t)n;
-        MC_TRY(write_all(u, fd, u->block, (size_t)n));
+        MC_TRY(mc_scratch_write(scratch, u->block, (size_t)n, u->err));
     }
     if (archive_entry_size_is_set(e) && total != (uint64_t)archive_entry_size(e))
         return refuse(u, MC_E_FORMAT, "entry %s unpacks to %" PRIu64 " bytes, must be %" PRIu64,
@@ -278,7 +231,7 @@ static mc_status check_entry(unpack *u, struct archive_entry *e)
     if (archive_entry_is_encrypted(e))
         return refuse(u, MC_E_UNSUPPORTED, "entry %s is encrypted", mc_quote(u->name).text);
     if (u->files == MC_ARCHIVE_FILES)
-        return refuse(u, MC_E_UNSUPPORTED, "holds more than %d files of a model",
+        return refuse(u, MC_E_UNSUPPORTED, "holds more than %d files to unpack",
                       (int)MC_ARCHIVE_FILES);
     return MC_OK;
 }
@@ -289,18 +242,18 @@ static mc_status unpack_entry(unpack *u, struct archive_entry *e)
     const char *name = mc_copy_text(&u->region.arena, u->name, strlen(u->name));
     if (!name) return mc_no_room(u->err, "the list of entries");
 
-    int fd;
-    MC_TRY(open_scratch(u, &fd));
+    mc_scratch scratch;
+    MC_TRY(mc_scratch_open(u->options->spill_dir, &scratch, u->err));
     unpacked *file = &u->file[u->files];
     *file = (unpacked){.name = name};
     char shown[MC_PREFIX_ROOM];
     snprintf(shown, sizeof shown, "%s/%s", u->path, name);
 
-    mc_status status = check_room(u, e, fd);
-    if (status == MC_OK) status = copy_data(u, e, fd);
-    if (status == MC_OK) status = mc_map_open_fd(fd, shown, &file->map, u->err);
+    mc_status status = check_room(u, e, &scratch);
+    if (status == MC_OK) status = copy_data(u, e, &scratch);
+    if (status == MC_OK) status = mc_scratch_map(&scratch, shown, &file->map, u->err);
     if (status == MC_OK) u->files++;
-    close(fd);
+    mc_scratch_close(&scratch);
     return status;
 }
 
@@ -309,7 +262,7 @@ static mc_status pass_over(unpack *u, struct archive_entry *e)
 {
     if (mc_ends_with(u->name, "data.pkl")) u->has_pickle = true;
     if (archive_filter_code(u->in, 0) == ARCHIVE_FILTER_NONE) return MC_OK;
-    MC_TRY(check_room(u, e, -1));
+    MC_TRY(check_room(u, e, NULL));
     if (archive_entry_size_is_set(e)) u->used += (uint64_t)archive_entry_size(e);
     return MC_OK;
 }

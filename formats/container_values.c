@@ -204,8 +204,8 @@ typedef struct {
 } element_range;
 
 /* Row by row of the matrix, where codes are contiguous; each row is a column of the tensor. */
-static mc_status transposed_to_f32(const mc_container *c, size_t weight, element_range range, float *out,
-                                   mc_err *err)
+static mc_status transposed_to_f32(const mc_container *c, size_t weight, element_range range,
+                                   float *out, mc_err *err)
 {
     const mc_weight_spec *spec = &c->weight[weight];
     const uint64_t rows = spec->rows, cols = spec->cols, end = range.first + range.count;
@@ -230,7 +230,8 @@ mc_status mc_container_to_f32(const mc_container *c, size_t weight, uint64_t fir
     MC_TRY(check_range(c, weight, first, count, spec->rows * spec->cols, err));
     if (count == 0) return MC_OK;
     if (spec->form == MC_FORM_DENSE) return dense_to_f32(c, weight, first, count, out, err);
-    if (spec->transposed) return transposed_to_f32(c, weight, (element_range){first, count}, out, err);
+    if (spec->transposed)
+        return transposed_to_f32(c, weight, (element_range){first, count}, out, err);
     for (uint64_t i = 0; i < count; i += CHUNK) {
         const size_t n = count - i < CHUNK ? (size_t)(count - i) : CHUNK;
         MC_TRY(chunk_to_f32(c, weight, first + i, n, out + i, err));

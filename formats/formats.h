@@ -23,7 +23,8 @@
 typedef enum {
     MC_EXTERNAL_STRICT, /* neither symbolic links nor files with a second hard link */
     MC_EXTERNAL_FOLLOW, /* both are followed: caches of Hugging Face are made of links */
-    MC_EXTERNAL_NONE,   /* no such file is opened */
+    MC_EXTERNAL_NONE,   /* no such file is opened: a tensor that lies in one is refused */
+    MC_EXTERNAL_ABSENT, /* no such file is opened: a tensor that lies in one has data NULL */
 } mc_external_policy;
 
 typedef struct {

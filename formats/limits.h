@@ -21,6 +21,7 @@ enum {
     MC_ONNX_NODES = 1 << 22,      /* nodes of an ONNX file, those of subgraphs and functions too */
     MC_ONNX_NAME_LIMIT = 1 << 16, /* bytes of a name in an ONNX file */
     MC_ONNX_OPSETS = 1024,        /* operator sets that a model or a function imports */
+    MC_NPZ_MEMBERS = 4096,        /* members of an npz */
     MC_QUOTE_LIMIT = 200,         /* bytes of a name that a message shows */
 };
 

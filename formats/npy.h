@@ -22,20 +22,31 @@ typedef struct {
 } mc_array;
 
 typedef struct {
-    mc_array *array; /* in the order of the file */
+    mc_array *array; /* in the order of the directory */
     size_t arrays;
     mc_region memory;
+    mc_region inflated; /* members that were deflated: here, */
+    mc_map spilled;     /* or in a scratch file */
 } mc_npz;
 
-/* From bytes that outlive the result; `name` is for messages. Deflated members are inflated into
- * memory of the result, at most `limit` bytes in all. */
+/* From bytes that outlive the result; `name` is for messages. */
 mc_status mc_npy_read(const unsigned char *bytes, size_t n, const char *name, mc_npz *out,
                       mc_err *err);
-mc_status mc_npz_read(const unsigned char *bytes, size_t n, const char *name, uint64_t limit,
-                      mc_npz *out, mc_err *err);
+
+typedef struct {
+    const unsigned char *bytes; /* outlive the result */
+    size_t n;
+    const char *name;  /* for messages */
+    const mc_map *map; /* that the bytes are, or NULL: pages whose sums were checked are let go */
+    uint64_t limit;    /* most bytes that members may inflate to; 0 = MC_SPILL_LIMIT */
+} mc_npz_source;
+
+/* Deflated members are inflated into memory; when they are more than a few MiB, into a scratch
+ * file. Members whose names do not end in .npy are passed over. */
+mc_status mc_npz_read(const mc_npz_source *from, mc_npz *out, mc_err *err);
 void mc_npz_close(mc_npz *npz);
 
-/* Elements [first, first + count) in C order, native byte order, as the dtype stores them. */
+/* Elements [first, first + count) in C order, little-endian, as the dtype stores them. */
 void mc_array_read(const mc_array *a, uint64_t first, uint64_t count, void *out);
 
 /* ---- writing: an npz of stored arrays that grows sample by sample ---- */

@@ -8,4 +8,7 @@
 mc_status mc_npy_parse(const unsigned char *bytes, size_t n, const char *name, mc_array *out,
                        mc_err *err);
 
+/* zlib's CRC-32 after `crc` (0 to begin), of any number of bytes. */
+uint32_t mc_zip_crc(uint32_t crc, const unsigned char *bytes, uint64_t n);
+
 #endif

@@ -4,9 +4,11 @@
 
 #include "core/bytes.h"
 #include "core/ckd.h"
+#include "formats/json_pull.h"
 #include "formats/npy_parts.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- the dictionary ---- */
@@ -85,33 +87,43 @@ static mc_status take_descr(parser *p, mc_array *a)
                  {"u2", MC_U16}, {"u4", MC_U32}, {"u8", MC_U64}, {"b1", MC_BOOL}};
     const char *text;
     size_t n;
-    if (!take_text(p, &text, &n)) return refuse(p, "'descr' is no text; records are not read");
-    if (n == 3 && strchr("<>|=", text[0]))
+    if (!take_text(p, &text, &n))
+        return mc_fail(p->err, MC_E_UNSUPPORTED, "%s: 'descr' is no text: records are not read",
+                       p->name);
+    if (n == 3 && memchr("<>|=", text[0], 4))
         for (size_t i = 0; i < sizeof known / sizeof *known; i++)
             if (memcmp(text + 1, known[i].kind, 2) == 0) {
                 a->dtype = known[i].dtype;
                 a->swapped = text[0] == '>' && known[i].kind[1] != '1';
                 return MC_OK;
             }
+    char found[41];
+    snprintf(found, sizeof found, "%.*s", n < 40 ? (int)n : 40, text);
     return mc_fail(p->err, MC_E_UNSUPPORTED,
-                   "%s: numbers of type '%.*s' (allowed: f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1)",
-                   p->name, n < 40 ? (int)n : 40, text);
+                   "%s: numbers of type %s (allowed: f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1)", p->name,
+                   mc_quote(found).text);
 }
 
+/* Dimensions of 0 count as 1 for the overflow, so that no product of some dimensions has one. */
 static mc_status take_shape(parser *p, mc_array *a)
 {
+    uint64_t all = 1;
+    bool more = true, empty = false;
     if (!take_char(p, '(')) return refuse(p, "'shape' is no tuple");
-    a->count = 1;
-    for (a->ndim = 0; !take_char(p, ')'); a->ndim++) {
+    while (!take_char(p, ')')) {
+        if (!more) return refuse(p, "'shape' does not end");
         if (a->ndim == MC_MAX_DIMS)
             return mc_fail(p->err, MC_E_UNSUPPORTED, "%s: more than %d dimensions", p->name,
                            MC_MAX_DIMS);
-        uint64_t *dim = &a->dim[a->ndim];
+        uint64_t *dim = &a->dim[a->ndim++];
         if (!take_number(p, dim)) return refuse(p, "'shape' holds something that is no number");
-        if (!mc_mul_u64(a->count, *dim, &a->count)) return refuse(p, "the shape overflows");
-        if (!take_char(p, ',') && !take_word(p, ")")) return refuse(p, "'shape' does not end");
-        if (p->at.at[-1] == ')') p->at.at--;
+        empty = empty || *dim == 0;
+        if (!mc_mul_u64(all, *dim ? *dim : 1, &all) || all > INT64_MAX)
+            return refuse(p, "the shape overflows");
+        more = take_char(p, ',');
     }
+    if (a->ndim == 1 && !more) return refuse(p, "'shape' is no tuple");
+    a->count = empty ? 0 : all;
     return MC_OK;
 }
 
@@ -126,18 +138,19 @@ static mc_status take_dictionary(parser *p, mc_array *a)
 {
     static const char *const keys[] = {"descr", "fortran_order", "shape"};
     mc_status (*const take[])(parser *, mc_array *) = {take_descr, take_order, take_shape};
-    bool seen[3] = {false, false, false};
+    bool seen[3] = {false, false, false}, more = true;
     if (!take_char(p, '{')) return refuse(p, "it is no dictionary");
     while (!take_char(p, '}')) {
         const char *key;
         size_t n, k = 0;
+        if (!more) return refuse(p, "a comma is missing");
         if (!take_text(p, &key, &n) || !take_char(p, ':')) return refuse(p, "a key is missing");
         while (k < 3 && (strlen(keys[k]) != n || memcmp(keys[k], key, n) != 0)) k++;
         if (k == 3) return refuse(p, "a key other than descr, fortran_order and shape");
         if (seen[k]) return refuse(p, "a key stands twice");
         seen[k] = true;
         MC_TRY(take[k](p, a));
-        (void)take_char(p, ',');
+        more = take_char(p, ',');
     }
     skip_spaces(p);
     if (!seen[0] || !seen[1] || !seen[2]) return refuse(p, "a key is missing");
@@ -153,8 +166,9 @@ mc_status mc_npy_parse(const unsigned char *bytes, size_t n, const char *name, m
     const unsigned char *magic = mc_take(&file, 8);
     if (!magic || memcmp(magic, "\x93NUMPY", 6) != 0)
         return mc_fail(err, MC_E_FORMAT, "%s: not a .npy file", name);
-    if (magic[6] < 1 || magic[6] > 3)
-        return mc_fail(err, MC_E_UNSUPPORTED, "%s: version %u.%u of .npy (1 to 3 are known)", name,
+    if (magic[6] < 1 || magic[6] > 3 || magic[7] != 0)
+        return mc_fail(err, MC_E_UNSUPPORTED,
+                       "%s: version %u.%u of .npy (1.0, 2.0 and 3.0 are known)", name,
                        (unsigned)magic[6], (unsigned)magic[7]);
     const size_t width = magic[6] == 1 ? 2 : 4;
     const unsigned char *length = mc_take(&file, width);
@@ -191,36 +205,46 @@ mc_status mc_npy_read(const unsigned char *bytes, size_t n, const char *name, mc
 
 void mc_npz_close(mc_npz *npz)
 {
+    mc_map_close(&npz->spilled);
+    mc_region_close(&npz->inflated);
     mc_region_close(&npz->memory);
     *npz = (mc_npz){0};
 }
 
 /* ---- elements ---- */
 
-/* Where element i of C order lies in Fortran order. */
-static uint64_t fortran_place(const mc_array *a, uint64_t i)
+static void read_fortran(const mc_array *a, uint64_t first, uint64_t count, unsigned char *to)
 {
-    uint64_t place = 0, stride[MC_MAX_DIMS], all = 1;
+    const size_t width = mc_dtype_about(a->dtype)->bits / 8;
+    uint64_t index[MC_MAX_DIMS], stride[MC_MAX_DIMS], all = 1, place = 0;
     for (int d = 0; d < a->ndim; d++) {
         stride[d] = all;
         all *= a->dim[d];
     }
-    for (int d = a->ndim; d-- > 0;) {
-        place += i % a->dim[d] * stride[d];
-        i /= a->dim[d];
+    for (int d = a->ndim; d-- > 0; first /= a->dim[d]) {
+        index[d] = first % a->dim[d];
+        place += index[d] * stride[d];
     }
-    return place;
+    for (uint64_t i = 0; i < count; i++, to += width) {
+        memcpy(to, a->data + place * width, width);
+        for (int d = a->ndim; d-- > 0;) { /* as an odometer counts */
+            place += stride[d];
+            if (++index[d] < a->dim[d]) break;
+            place -= a->dim[d] * stride[d];
+            index[d] = 0;
+        }
+    }
 }
 
 void mc_array_read(const mc_array *a, uint64_t first, uint64_t count, void *out)
 {
     const size_t width = mc_dtype_about(a->dtype)->bits / 8;
     unsigned char *to = out;
-    if (!a->fortran)
-        memcpy(to, a->data + first * width, (size_t)count * width);
+    if (count == 0) return;
+    if (a->fortran)
+        read_fortran(a, first, count, to);
     else
-        for (uint64_t i = 0; i < count; i++)
-            memcpy(to + i * width, a->data + fortran_place(a, first + i) * width, width);
+        memcpy(to, a->data + first * width, (size_t)count * width);
     if (!a->swapped) return;
     for (uint64_t i = 0; i < count; i++, to += width)
         for (size_t k = 0; k < width / 2; k++) {

@@ -2,11 +2,12 @@
  * their places and only the sums in the zip's headers wait for the end. */
 #include "core/bytes.h"
 #include "core/ckd.h"
-#include "formats/npy.h"
+#include "formats/json_pull.h"
+#include "formats/limits.h"
+#include "formats/npy_parts.h"
 
 #include <inttypes.h>
 #include <string.h>
-#include <zlib.h>
 
 enum {
     LOCAL_BYTES = 30,
@@ -82,6 +83,20 @@ static size_t npy_header(const mc_npz_member *m, unsigned char header[TEXT_MOST]
 
 /* ---- laying out ---- */
 
+static mc_status take_name(const mc_npz_out *z, const mc_npz_member *m, slot *s, mc_err *err)
+{
+    const size_t n = strlen(m->name);
+    if (n > NAME_MOST)
+        return mc_fail(err, MC_E_UNSUPPORTED, "array %s: its name is longer than %d bytes",
+                       mc_quote(m->name).text, (int)NAME_MOST);
+    memcpy(s->name, m->name, n);
+    memcpy(s->name + n, ".npy", 5);
+    for (size_t i = 0; i < z->slots; i++)
+        if (strcmp(z->slot[i].name, s->name) == 0)
+            return mc_fail(err, MC_E_UNSUPPORTED, "array '%s' stands twice", s->name);
+    return MC_OK;
+}
+
 static mc_status lay_out(mc_npz_out *z, const mc_npz_member *m, mc_err *err)
 {
     slot *s = &z->slot[z->slots];
@@ -89,11 +104,7 @@ static mc_status lay_out(mc_npz_out *z, const mc_npz_member *m, mc_err *err)
     if (!descr_of(m->dtype))
         return mc_fail(err, MC_E_UNSUPPORTED, "array '%s': %s cannot be written as .npy", m->name,
                        mc_dtype_about(m->dtype)->name);
-    if (strlen(m->name) > NAME_MOST)
-        return mc_fail(err, MC_E_UNSUPPORTED, "array '%.60s…': its name is longer than %d bytes",
-                       m->name, NAME_MOST);
-    memcpy(s->name, m->name, strlen(m->name));
-    memcpy(s->name + strlen(m->name), ".npy", 5);
+    MC_TRY(take_name(z, m, s, err));
     s->rows = m->rows;
     s->row_bytes = mc_dtype_about(m->dtype)->bits / 8;
     bool fits = true;
@@ -102,13 +113,13 @@ static mc_status lay_out(mc_npz_out *z, const mc_npz_member *m, mc_err *err)
     mc_arena mem = z->memory.arena;
     const size_t bytes = npy_header(m, header, &mem);
     fits = fits && bytes && mc_mul_u64(s->rows, s->row_bytes, &s->size) &&
-           mc_add_u64(s->size, bytes, &s->size) && s->size < (uint64_t)1 << 62;
+           mc_add_u64(s->size, bytes, &s->size) && s->size < ((uint64_t)1 << 62) - z->end;
     if (!fits) return mc_fail(err, MC_E_UNSUPPORTED, "array '%s': its shape overflows", m->name);
 
     s->offset = z->end;
     const uint64_t start = s->offset + LOCAL_BYTES + strlen(s->name) + LOCAL_EXTRA;
     s->data = start + bytes;
-    s->crc = (uint32_t)crc32(crc32(0, NULL, 0), header, (uInt)bytes);
+    s->crc = mc_zip_crc(0, header, bytes);
     z->end = start + s->size;
     z->slots++;
     return mc_out_write_at(z->out, start, header, bytes, err);
@@ -119,6 +130,9 @@ mc_status mc_npz_out_open(const char *path, bool replace, const mc_npz_member *m
 {
     mc_region memory;
     *out = NULL;
+    if (members > MC_NPZ_MEMBERS)
+        return mc_fail(err, MC_E_UNSUPPORTED, "%s: %zu arrays in one file (at most %d)", path,
+                       members, (int)MC_NPZ_MEMBERS);
     MC_TRY(mc_region_open(&memory, members * (sizeof(slot) + 64) + (1 << 16), err));
     mc_npz_out *z = MC_NEW(&memory.arena, mc_npz_out, 1);
     slot *slots = MC_NEW(&memory.arena, slot, members + 1);
@@ -139,11 +153,11 @@ mc_status mc_npz_out_open(const char *path, bool replace, const mc_npz_member *m
 mc_status mc_npz_out_row(mc_npz_out *z, size_t member, uint64_t row, const void *data, mc_err *err)
 {
     slot *s = &z->slot[member];
-    if (row != s->written || row >= s->rows || s->row_bytes > UINT32_MAX)
+    if (row != s->written || row >= s->rows)
         return mc_fail(err, MC_E_INTERNAL,
                        "array '%s': row %" PRIu64 " after %" PRIu64 " of %" PRIu64, s->name, row,
                        s->written, s->rows);
-    s->crc = (uint32_t)crc32(s->crc, data, (uInt)s->row_bytes);
+    s->crc = mc_zip_crc(s->crc, data, s->row_bytes);
     s->written++;
     return mc_out_write_at(z->out, s->data + row * s->row_bytes, data, (size_t)s->row_bytes, err);
 }

@@ -24,9 +24,14 @@ mc_status mc_onnx_value_parse(const unsigned char *bytes, size_t n, const char *
 /* What a value's ValueInfoProto says it is; a tensor when there is none. */
 mc_nd_kind mc_onnx_value_kind(const mc_value *value);
 
-/* Writes the source graph of a model that was read from ONNX, or that a Hugging Face family built
- * (then operators of our own domain become functions or standard operators). Tensors come from
- * `weights`, or are the source's own (NULL). */
+/* Where initializers are said to lie whose data was left out. No file has that name; what reads
+ * external data only when it is needed, and MC_EXTERNAL_ABSENT here, reads all the rest. */
+#define MC_ONNX_LEFT_OUT "mcompress-container"
+
+/* Writes the source graph: of a model that was read from ONNX, or one that was built and holds no
+ * operator of our own domain (MC_E_UNSUPPORTED names it). Nodes, attributes and values whose `raw`
+ * is there are written as they stand in the file that was read, others from their fields; tensors
+ * always from theirs. `options` may be NULL. External data goes to OUT.data. */
 typedef struct {
     /* Bytes of a tensor as the file stores them; NULL leaves the tensor as the model has it. The
      * memory must last until the call returns. May be NULL. */
@@ -34,7 +39,8 @@ typedef struct {
     void *of;
     uint64_t external_from; /* tensors of so many bytes and more go to OUT.data; 0: 1024 when the
                                whole would pass 1.9 GB, else none */
-    bool without_weights;   /* leaves data of initializers out (graph section of containers) */
+    bool without_weights;   /* leaves data of initializers and Constants out (graph section of
+                               containers): external, at location MC_ONNX_LEFT_OUT */
     bool replace, no_fsync; /* as mc_out_options */
 } mc_onnx_write_options;
 

@@ -223,6 +223,11 @@ mc_status mc_onnx_external(mc_onnx_externals *x, mc_cursor tensor, mc_raw *out, 
                        "are not opened",
                        mc_onnx_quote(e.value[LOCATION]).text);
 
+    if (x->policy == MC_EXTERNAL_ABSENT) {
+        *out = (mc_raw){0};
+        *file = MC_NONE;
+        return MC_OK;
+    }
     const size_t before = x->files;
     MC_TRY(find_file(x, e.value[LOCATION], file, err));
     const mc_source *s = &x->file[*file];

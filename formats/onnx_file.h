@@ -11,8 +11,8 @@ typedef struct {
     mc_raw raw;          /* the whole GraphProto or FunctionProto */
     const mc_id *input;  /* all inputs in the order of the file, those with initializers too */
     size_t inputs;
-    const mc_raw *rest;  /* whole fields, tags included, that are neither node, initializer, input */
-    size_t rests;        /* nor output: name, doc_string, value_info, quantization_annotation, … */
+    const mc_raw *rest;  /* whole fields, tags included, that are neither node, initializer, */
+    size_t rests;        /* input nor output: name, doc_string, value_info, … */
 } mc_onnx_graph;
 
 /* An initializer, or the tensor of a Constant node. */
@@ -27,7 +27,7 @@ typedef struct {
 typedef struct mc_onnx_file {
     mc_raw raw; /* the ModelProto: the whole file */
     int64_t ir_version;
-    const mc_raw *rest; /* whole fields other than graph: versions, producer, opsets, functions, … */
+    const mc_raw *rest; /* whole fields other than graph: versions, producer, opsets, … */
     size_t rests;
     mc_onnx_graph *graph; /* the main graph first, then functions and subgraphs as they stand */
     size_t graphs;

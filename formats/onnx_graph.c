@@ -9,18 +9,13 @@
 
 #include <string.h>
 
-/* Where the parts stand in the two messages; 0: there are none. */
-typedef struct {
-    unsigned char node, initializer, input, output, value_info, sparse;
-} layout;
-
-static const layout of_graph = {1, 5, 11, 12, 13, 15};
-static const layout of_function = {.node = 7, .input = 4, .output = 5, .value_info = 12};
+const mc_onnx_layout mc_onnx_of_graph = {1, 5, 11, 12, 13, 15};
+const mc_onnx_layout mc_onnx_of_function = {.node = 7, .input = 4, .output = 5, .value_info = 12};
 
 typedef struct {
     mc_onnx_read *r;
     mc_onnx_scope *scope;
-    const layout *at;
+    const mc_onnx_layout *at;
     mc_cursor in;
     mc_onnx_graph *kept;
 } body;
@@ -46,8 +41,7 @@ const char *mc_onnx_text(mc_onnx_read *r, mc_cursor text)
     return copy;
 }
 
-/* The counted field of that number, the last one; empty when it is not there. */
-static mc_cursor part(mc_cursor in, uint32_t number)
+mc_cursor mc_onnx_part(mc_cursor in, uint32_t number)
 {
     mc_cursor found = {in.end, in.end};
     mc_wire_field f;
@@ -168,8 +162,8 @@ static mc_status describe(mc_onnx_read *r, mc_cursor info, mc_value *v)
     if (v->constant) return MC_OK;
     v->dtype = MC_DTYPE_NONE;
     v->ndim = MC_RANK_UNKNOWN;
-    const mc_cursor type = part(info, 2);
-    mc_cursor tensor = part(type, 1);
+    const mc_cursor type = mc_onnx_part(info, 2);
+    mc_cursor tensor = mc_onnx_part(type, 1);
     mc_wire_field f;
     while (mc_wire_next(&tensor, &f)) {
         if (f.number == 1) v->dtype = mc_onnx_dtype(mc_wire_signed(f.value));
@@ -190,9 +184,9 @@ static mc_status declare_inputs(body *b)
     if (!all) return mc_no_room(b->r->err, "the inputs of a graph");
     b->kept->input = all;
     while (next(&in, b->at->input, &f)) {
-        const bool is_name = b->at == &of_function;
+        const bool is_name = b->at == &mc_onnx_of_function;
         mc_id id;
-        MC_TRY(declare(b, is_name ? f.bytes : part(f.bytes, 1), "an input", &id));
+        MC_TRY(declare(b, is_name ? f.bytes : mc_onnx_part(f.bytes, 1), "an input", &id));
         if (!is_name) MC_TRY(describe(b->r, f.bytes, &b->scope->graph->value[id]));
         all[b->kept->inputs++] = id;
     }
@@ -231,7 +225,7 @@ static mc_status keep_tensor(body *b, mc_cursor proto, const mc_tensor *t, mc_id
 static mc_status declare_initializer(body *b, mc_cursor proto)
 {
     mc_onnx_read *r = b->r;
-    const mc_cursor name = part(proto, 8);
+    const mc_cursor name = mc_onnx_part(proto, 8);
     mc_tensor t;
     if (mc_onnx_tensor(proto, r->files, r->mem, &t, r->err) != MC_OK)
         return mc_wrap(r->err, "initializer %s", mc_onnx_quote(name).text);
@@ -245,7 +239,7 @@ static mc_status declare_initializer(body *b, mc_cursor proto)
 /* Kept as bytes: its value has a tensor without data, and the model cannot be run. */
 static mc_status declare_sparse(body *b, mc_cursor proto)
 {
-    const mc_cursor name = part(part(proto, 1), 8);
+    const mc_cursor name = mc_onnx_part(mc_onnx_part(proto, 1), 8);
     mc_id id = find(b->scope, name);
     if (id == MC_NONE || b->scope->graph->value[id].constant)
         MC_TRY(declare(b, name, "a sparse initializer", &id));
@@ -288,8 +282,8 @@ static mc_status declare_outputs(body *b, mc_cursor node)
     while (next(&in, 2, &f)) {
         if (f.bytes.at == f.bytes.end) continue; /* left out */
         if (declare(b, f.bytes, "an output", &id) != MC_OK)
-            return mc_wrap(b->r->err, "node %s (%s)", mc_onnx_quote(part(node, 3)).text,
-                           mc_onnx_quote(part(node, 4)).text);
+            return mc_wrap(b->r->err, "node %s (%s)", mc_onnx_quote(mc_onnx_part(node, 3)).text,
+                           mc_onnx_quote(mc_onnx_part(node, 4)).text);
     }
     return MC_OK;
 }
@@ -317,9 +311,9 @@ static mc_status describe_values(body *b)
     mc_cursor in = b->in;
     mc_wire_field f;
     while (mc_wire_next(&in, &f)) {
-        const bool is_output = f.number == b->at->output && b->at != &of_function;
+        const bool is_output = f.number == b->at->output && b->at != &mc_onnx_of_function;
         if (f.number != b->at->value_info && !is_output) continue;
-        const mc_id id = find(b->scope, part(f.bytes, 1));
+        const mc_id id = find(b->scope, mc_onnx_part(f.bytes, 1));
         if (id == MC_NONE) continue; /* nothing here has that name: it stays with the rest */
         MC_TRY(describe(b->r, f.bytes, &b->scope->graph->value[id]));
     }
@@ -339,7 +333,7 @@ static mc_status read_outputs(body *b)
     mc_cursor in = b->in;
     mc_wire_field f;
     while (next(&in, b->at->output, &f)) {
-        const mc_cursor name = b->at == &of_function ? f.bytes : part(f.bytes, 1);
+        const mc_cursor name = b->at == &mc_onnx_of_function ? f.bytes : mc_onnx_part(f.bytes, 1);
         const mc_id id = mc_onnx_resolve(b->r, b->scope, name);
         if (id == MC_NONE) return mc_wrap(b->r->err, "an output of the graph");
         if (!mc_graph_add_output(b->scope->graph, id))
@@ -348,11 +342,25 @@ static mc_status read_outputs(body *b)
     return MC_OK;
 }
 
+/* What is said here about values from outside: they have become values of this graph meanwhile. */
+static void describe_outer(body *b)
+{
+    mc_cursor in = b->in;
+    mc_wire_field f;
+    while (mc_wire_next(&in, &f)) {
+        const bool is_output = f.number == b->at->output && b->at != &mc_onnx_of_function;
+        if (f.number != b->at->value_info && !is_output) continue;
+        const mc_id id = find(b->scope, mc_onnx_part(f.bytes, 1));
+        if (id != MC_NONE && !b->scope->graph->value[id].raw.at)
+            b->scope->graph->value[id].raw = raw_of(f.bytes);
+    }
+}
+
 /* ---- the rest ---- */
 
 static mc_status keep_rest(body *b)
 {
-    const layout *at = b->at;
+    const mc_onnx_layout *at = b->at;
     for (int count = 1; count >= 0; count--) {
         mc_cursor in = b->in;
         mc_wire_field f;
@@ -376,12 +384,13 @@ static mc_status keep_rest(body *b)
 mc_status mc_onnx_read_graph(mc_onnx_read *r, mc_cursor graph, bool is_function,
                              mc_onnx_scope *outer, mc_graph **out)
 {
-    const char *name = mc_onnx_text(r, part(graph, is_function ? 1 : 2));
+    const char *name = mc_onnx_text(r, mc_onnx_part(graph, is_function ? 1 : 2));
     if (!name) return r->err->status;
     mc_onnx_scope scope = {.graph = mc_graph_new(r->mem, name), .outer = outer};
     if (!scope.graph) return mc_no_room(r->err, "a graph");
     scope.graph->outer = outer ? outer->graph : NULL;
-    body b = {r, &scope, is_function ? &of_function : &of_graph, graph, &r->graph[r->graphs++]};
+    body b = {r, &scope, is_function ? &mc_onnx_of_function : &mc_onnx_of_graph, graph,
+              &r->graph[r->graphs++]};
     *b.kept = (mc_onnx_graph){.graph = scope.graph, .raw = raw_of(graph)};
 
     MC_TRY(declare_inputs(&b));
@@ -391,6 +400,7 @@ mc_status mc_onnx_read_graph(mc_onnx_read *r, mc_cursor graph, bool is_function,
     MC_TRY(describe_values(&b));
     MC_TRY(read_nodes(&b));
     MC_TRY(read_outputs(&b));
+    describe_outer(&b);
     *out = scope.graph;
     return keep_rest(&b);
 }

@@ -14,6 +14,11 @@ static const unsigned char number_of[] = {
 };
 enum { KINDS = sizeof number_of, OTHER_KINDS = 14 /* SPARSE_TENSORS, TYPE_PROTO, TYPE_PROTOS */ };
 
+uint32_t mc_onnx_attr_field(mc_attr_kind kind)
+{
+    return number_of[kind];
+}
+
 static mc_attr_kind kind_of(uint32_t number)
 {
     for (int k = MC_ATTR_FLOAT; k < KINDS; k++)

@@ -59,7 +59,7 @@ typedef struct {
 } mc_onnx_externals;
 
 /* The bytes that the entries of a TensorProto's external_data name; *file is the file's number, in
- * the order of first use. */
+ * the order of first use; MC_NONE and no bytes when they are not asked for. */
 mc_status mc_onnx_external(mc_onnx_externals *files, mc_cursor tensor, mc_raw *out, uint32_t *file,
                            mc_err *err);
 
@@ -75,6 +75,19 @@ mc_status mc_onnx_tensor(mc_cursor tensor, mc_onnx_externals *files, mc_arena *m
 void mc_onnx_strings(mc_cursor tensor, mc_nd_text *out);
 
 /* ---- graphs (onnx_graph.c, onnx_node.c) ---- */
+
+/* Where the parts stand in a GraphProto and a FunctionProto; 0: there are none. */
+typedef struct {
+    unsigned char node, initializer, input, output, value_info, sparse;
+} mc_onnx_layout;
+
+extern const mc_onnx_layout mc_onnx_of_graph, mc_onnx_of_function;
+
+/* Where values of that kind stand in an AttributeProto. */
+uint32_t mc_onnx_attr_field(mc_attr_kind kind);
+
+/* The counted field of that number, the last one; empty when it is not there. */
+mc_cursor mc_onnx_part(mc_cursor in, uint32_t number);
 
 /* A graph that is being read, with the graphs around it. */
 typedef struct mc_onnx_scope mc_onnx_scope;

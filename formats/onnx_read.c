@@ -1,9 +1,9 @@
 /* ONNX files -> mc_model.
  *
- * Two walks over the file: mc_pb_check sees that it is well-formed and counts what is in it, so that
- * all memory is had at once; then the parts are read (onnx_graph.c, onnx_node.c, onnx_tensor.c).
- * Tensors are listed as they come and moved into the order of their names at the end, when whoever
- * points at one is told where it went. */
+ * Two walks over the file: mc_pb_check sees that it is well-formed and counts what is in it, so
+ * that all memory is had at once; then the parts are read (onnx_graph.c, onnx_node.c,
+ * onnx_tensor.c). Tensors are listed as they come and moved into the order of their names at the
+ * end, when whoever points at one is told where it went. */
 #include "core/op.h"
 #include "formats/limits.h"
 #include "formats/model_build.h"

@@ -266,6 +266,7 @@ mc_status mc_onnx_tensor(mc_cursor tensor, mc_onnx_externals *files, mc_arena *m
         if (out->dtype == MC_STRING)
             return mc_fail(err, MC_E_FORMAT, "is STRING, which cannot be external data");
         MC_TRY(mc_onnx_external(files, tensor, &data, &file, err));
+        if (file == MC_NONE) return MC_OK;
         if (data.bytes != out->bytes) {
             p.elements[RAW] = data.bytes;
             return wrong_count(&p, RAW, out->bytes);

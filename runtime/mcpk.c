@@ -38,10 +38,8 @@ static int inside(const mcpk *pk, uint64_t offset, uint64_t n)
 }
 
 /* ---- encodings ---- */
-
-static const uint8_t dtype_bits[] = {0, 32, 16, 16, 64, 8,  8,  8,  8,  8,  6, 6,
-                                     4, 8,  8,  8,  16, 16, 32, 32, 64, 64, 64,
-                                     4, 4,  2,  2};
+static const uint8_t dtype_bits[] = {0, 32, 16, 16, 64, 8,  8,  8,  8,  8, 6, 6, 4, 8,
+                                     8, 8,  16, 16, 32, 32, 64, 64, 64, 4, 4, 2, 2};
 
 /* Bits of an element; 0 for an unknown encoding and for base 3. */
 static unsigned bits_of(unsigned encoding)
@@ -285,9 +283,10 @@ static mcpk_status check_grid(const mcpk_weight *w, unsigned *bits)
 {
     const int integers = w->levels < FIRST_TABLE, is_free = w->offset == MCPK_OFFSET_FREE;
     const int symmetric = integers && w->offset == MCPK_OFFSET_NONE;
+    const int turned = (w->flags & MCPK_WEIGHT_TRANSPOSED) != 0;
     if (w->levels == 0 || w->levels >= FIRST_TABLE + TABLES || w->offset > MCPK_OFFSET_FREE ||
-        w->flags & ~MCPK_WEIGHT_FLAGS ||
-        !is_number(w->scale_dtype) || w->scale_dtype == MCPK_F8_E5M2)
+        w->flags & ~MCPK_WEIGHT_FLAGS || !is_number(w->scale_dtype) ||
+        w->scale_dtype == MCPK_F8_E5M2)
         return MCPK_E_UNSUPPORTED;
     *bits = integers ? w->levels : tables[w->levels - FIRST_TABLE].bits;
     if (!integers && w->offset == MCPK_OFFSET_ZERO) return MCPK_E_STRUCTURE;
@@ -296,10 +295,8 @@ static mcpk_status check_grid(const mcpk_weight *w, unsigned *bits)
         return MCPK_E_STRUCTURE;
     if (w->sub_bits ? w->sub_bits < 4 || w->sub_bits > 8 || !w->super : w->super)
         return MCPK_E_STRUCTURE;
-    if (w->flags & MCPK_WEIGHT_TRANSPOSED && (w->ndim < 2 || w->rows != w->dim[w->ndim - 1]))
-        return MCPK_E_STRUCTURE;
     if (w->rows == 0 || w->cols == 0 || (w->group && w->cols % w->group)) return MCPK_E_STRUCTURE;
-    return MCPK_OK;
+    return turned && (w->ndim < 2 || w->rows != w->dim[w->ndim - 1]) ? MCPK_E_STRUCTURE : MCPK_OK;
 }
 
 static void take_quantized(taker *t)

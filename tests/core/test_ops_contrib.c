@@ -149,6 +149,19 @@ Test(op_contrib, weights_have_2_4_or_8_bits_zero_points_of_two_kinds_and_groups)
     }
 }
 
+Test(op_contrib, without_zero_points_the_middle_code_is_0)
+{
+    uint8_t codes[48];
+    const float zero[6] = {0};
+    memset(codes, 0x88, sizeof codes);
+    op_case c = nbits(4);
+    op_in(&c, op_nd(MC_U8, 3, (int64_t[]){3, 2, 8}, codes));
+    size_in(&c, 2, (int64_t[]){3, 2}, 2);
+    op_run(&c);
+    op_expect_f32(&c, 0, 2, (int64_t[]){2, 3}, zero, 0.0);
+    op_end(&c);
+}
+
 Test(op_contrib, looks_rows_of_blocks_up)
 {
     const int64_t index[] = {2, 0};

@@ -2,7 +2,7 @@
  * must not change their bits. */
 #include "core/ops/conv_direct.h"
 #include "core/rng.h"
-#include "support/op_run.h"
+#include "tests/support/op_run.h"
 
 #include <criterion/criterion.h>
 #include <float.h>

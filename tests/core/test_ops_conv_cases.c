@@ -1,6 +1,6 @@
 /* Conv and ConvTranspose: numbers of ONNX Runtime 1.31 on inputs for which every sum is exact, and
  * what is refused. */
-#include "support/op_run.h"
+#include "tests/support/op_run.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

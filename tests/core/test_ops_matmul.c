@@ -1,7 +1,7 @@
 /* MatMul, Gemm and Linear: against sums of whole numbers, which floats hold exactly, and against
  * each other. */
 #include "core/rng.h"
-#include "support/op_run.h"
+#include "tests/support/op_run.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

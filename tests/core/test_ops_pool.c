@@ -1,5 +1,5 @@
 /* Pooling, against numbers of ONNX Runtime 1.31 and against its formulas. */
-#include "support/op_run.h"
+#include "tests/support/op_run.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

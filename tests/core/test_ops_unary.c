@@ -66,9 +66,9 @@ enum { BITS = 1003 }; /* and a rest behind the vectors */
 static void expect_same_bits(const mc_math_loops *a, const mc_math_loops *b, const float *x)
 {
     float y[2][BITS];
-    void (*const f[2][6])(const float *, float *, size_t) = {
-        {a->exp, a->tanh, a->sigmoid, a->erf, a->gelu, a->gelu_tanh},
-        {b->exp, b->tanh, b->sigmoid, b->erf, b->gelu, b->gelu_tanh}};
+    void (*const f[2][6])(const float *, float *,
+                          size_t) = {{a->exp, a->tanh, a->sigmoid, a->erf, a->gelu, a->gelu_tanh},
+                                     {b->exp, b->tanh, b->sigmoid, b->erf, b->gelu, b->gelu_tanh}};
     for (size_t i = 0; i < 6; i++) {
         for (size_t k = 0; k < 2; k++) f[k][i](x, y[k], BITS);
         cr_expect_arr_eq(y[0], y[1], sizeof y[0], "function %zu of %s", i, b->name);

@@ -226,11 +226,11 @@ Test(formats, that_are_not_known_are_shown)
     scratch_put("x", "", 0);
     scratch_refused(
         "x", MC_E_FORMAT,
-        "x: not a safetensors file, Hugging Face folder or archive of those (it is empty)");
+        "x: not an ONNX or safetensors file, Hugging Face folder or archive of those (it is empty)");
     scratch_put_text("x", "GIF89a....");
     scratch_refused("x", MC_E_FORMAT,
-                    "x: not a safetensors file, Hugging Face folder or archive of those (it "
-                    "begins with 47 49 46 38 39 61 2e 2e)");
+                    "x: not an ONNX or safetensors file, Hugging Face folder or archive of those "
+                    "(it begins with 47 49 46 38 39 61 2e 2e)");
 }
 
 Test(formats, that_are_known_but_not_read_get_advice)
@@ -244,12 +244,6 @@ Test(formats, that_are_known_but_not_read_get_advice)
     scratch_refused("x", MC_E_UNSUPPORTED,
                     "x: is a pickle of PyTorch, which can run any code when it is read: "
                     "save it as safetensors");
-    scratch_put_text("x", "\x08\7\x12\7pytorch");
-    scratch_refused("x", MC_E_UNSUPPORTED,
-                    "x: is an ONNX model, which is not read: save its weights as safetensors");
-    scratch_put_text("x.onnx", "\x3a");
-    scratch_refused("x.onnx", MC_E_UNSUPPORTED,
-                    "x.onnx: is an ONNX model, which is not read: save its weights as safetensors");
     scratch_put_text("x", "\x89HDF\r\n\x1a\n");
     scratch_refused("x", MC_E_UNSUPPORTED, "x: is an HDF5 file: save its weights as safetensors");
     scratch_put_text("x", MCPK_MAGIC);

@@ -236,7 +236,9 @@ Test(onnx_read, keeps_unknown_operators_and_their_attributes)
 {
     proto g = onnx_small_graph(), n = one_node("Mystery", "x", "m");
     proto_text(&n, 7, "com.acme");
-    proto_move(&n, 5, onnx_attr_int("depth", -3));
+    proto depth = onnx_attr_int("depth", 5);
+    proto_int(&depth, 3, -3); /* the last one counts */
+    proto_move(&n, 5, depth);
     proto sparse = {0}, empty = {0};
     proto_text(&sparse, 1, "table");
     proto_int(&sparse, 20, 11);
@@ -295,4 +297,11 @@ Test(onnx_read, says_what_kind_of_value_test_data_must_be)
     cr_assert_eq(mc_onnx_value_kind(&model.graph->value[model.graph->input[0]]), MC_ND_TENSOR);
     cr_assert_eq(mc_onnx_value_kind(&model.graph->value[model.graph->input[1]]), MC_ND_SEQUENCE);
     mc_model_close(&model);
+}
+
+Test(onnx_read, names_the_model_of_a_folder_that_holds_no_other)
+{
+    onnx_put("d/m.onnx", onnx_model(onnx_small_graph()));
+    scratch_refused("d", MC_E_USAGE,
+                    "d: holds no safetensors file: give the ONNX file \"m.onnx\" by its name");
 }

@@ -9,6 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 sys.path.insert(0, os.path.join(HERE, "..", "reference"))
 import cases
+from safetensors_read import bf16_weights, llama_folder, read_safetensors
 
 import gguf
 import numpy as np
@@ -16,31 +17,9 @@ import numpy as np
 TINYLM = os.path.join(os.environ["MC_SHARED"], "models", "tinylm")
 
 
-def bf16_to_f32(bits):
-    return (bits.astype(np.uint32) << 16).view(np.float32)
-
-
-def read_safetensors(path):
-    """name -> (dtype, shape, raw bytes), by the format's description alone."""
-    with open(path, "rb") as file:
-        data = file.read()
-    n = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:8 + n])
-    out = {}
-    for name, e in header.items():
-        if name != "__metadata__":
-            begin, end = e["data_offsets"]
-            out[name] = (e["dtype"], e["shape"], data[8 + n + begin:8 + n + end])
-    return out
-
-
 def tinylm_weights():
     """name -> f32 array."""
-    out = {}
-    for name, (dtype, shape, raw) in read_safetensors(os.path.join(TINYLM, "model.safetensors")).items():
-        assert dtype == "BF16"
-        out[name] = bf16_to_f32(np.frombuffer(raw, np.uint16)).reshape(shape)
-    return out
+    return bf16_weights(os.path.join(TINYLM, "model.safetensors"))
 
 
 def quantize(folder, name, *options, model=os.path.join(TINYLM, "model.safetensors")):

@@ -201,6 +201,7 @@ void sample_report_open(sample_report *out, size_t layers, bool gates)
     r->version = "0.1.0";
     r->command = command;
     r->pass = true;
+    r->score = (double)NAN;
     r->numerics =
         (mc_numerics){.activation_bits = 8, .activation_mode = MCPK_ACT_DYNAMIC, .kv_bits = 16};
     snprintf(r->headline, sizeof r->headline, "activations: int8 dynamic recorded, not measured");
