@@ -1,6 +1,6 @@
 #!/bin/sh
 tinylm=$MC_SOURCE_DIR/examples/tinylm
-figure() { sed -n "s/^ *\"$1\": \([0-9.e-]*\),*$/\1/p" "$2" | head -n 1; }
+figure() { sed -n "s/^[[:space:]]*\"$1\":[[:space:]]*\([0-9.e-]*\),*$/\1/p" "$2" | head -n 1; }
 for scheme in w4a16 w4a8 w4a4; do
     mcompress quantize --$scheme --quiet "$tinylm" $scheme.bin --data "$tinylm/eval.txt" --quick 6 --report $scheme.json || exit
     grep -E '"(headline|simulated|window|n)"' $scheme.json
