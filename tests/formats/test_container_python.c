@@ -66,8 +66,9 @@ static void expect_same_by_codes(const mc_container *c, size_t w, const float *n
     for (size_t r = 0; r < q.rows; r++) {
         mc_grid_decode_row(&q.grid, q.params + r * groups, q.code + r * q.cols, groups, q.group,
                            row);
-        cr_assert_arr_eq(row, numbers + r * q.cols, q.cols * sizeof *row, "%s: row %zu",
-                         c->weight[w].name, r);
+        for (size_t k = 0; k < q.cols; k++)
+            cr_assert_eq(row[k], numbers[mc_weight_element(&c->weight[w], r * q.cols + k)],
+                         "%s: row %zu, column %zu", c->weight[w].name, r, k);
     }
 }
 

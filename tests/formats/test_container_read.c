@@ -64,24 +64,27 @@ static void expect_same_qmat(const mc_qmat *q, const mc_qmat *back, const char *
     }
 }
 
-/* The value of element e as core/grid.h defines it. */
-static float value_of(const mc_qmat *q, uint64_t e)
+/* The value of element e of the tensor as core/grid.h defines it. */
+static float value_of(const mc_weight_spec *spec, const mc_qmat *q, uint64_t e)
 {
-    return mc_qmat_value(q, (size_t)(e / q->cols), (size_t)(e % q->cols));
+    const uint64_t place = spec->transposed ? e % spec->rows * spec->cols + e / spec->rows : e;
+    return mc_qmat_value(q, (size_t)(place / q->cols), (size_t)(place % q->cols));
 }
 
 static void expect_same_values(const mc_container *c, size_t w, const mc_qmat *q, mc_arena mem)
 {
     mc_err err;
+    const mc_weight_spec *spec = &c->weight[w];
     const uint64_t all = (uint64_t)q->rows * q->cols;
     float *got = MC_NEW(&mem, float, (size_t)all);
     for (uint64_t first = 0; first < all; first += 1 + first / 2 * 3) {
         const uint64_t n = all - first;
         cr_assert_eq(mc_container_to_f32(c, w, first, n, got, &err), MC_OK, "%s", err.text);
         for (uint64_t i = 0; i < n; i++)
-            cr_assert_eq(got[i], value_of(q, first + i), "%s: %g, not %g, element %llu from %llu",
-                         c->weight[w].name, (double)got[i], (double)value_of(q, first + i),
-                         (unsigned long long)i, (unsigned long long)first);
+            cr_assert_eq(got[i], value_of(spec, q, first + i),
+                         "%s: %g, not %g, element %llu from %llu", spec->name, (double)got[i],
+                         (double)value_of(spec, q, first + i), (unsigned long long)i,
+                         (unsigned long long)first);
     }
 }
 
@@ -99,6 +102,7 @@ static void expect_everything(const mc_container *c, const container_builder *b)
         cr_assert_arr_eq(out->dim, in->dim, sizeof in->dim);
         cr_assert_eq(out->rows, in->rows);
         cr_assert_eq(out->cols, in->cols);
+        cr_assert_eq(out->transposed, in->transposed);
         if (in->form == MC_FORM_DENSE) {
             uint64_t bytes, wanted;
             const unsigned char *stored = mc_container_dense(c, w, &bytes);

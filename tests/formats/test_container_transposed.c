@@ -81,7 +81,9 @@ Test(container_transposed, rows_must_be_the_last_dimension)
     container_builder_transpose(&builder);
     builder.weight[0].dim[0] = 4;
     builder.weight[0].dim[1] = 32;
-    mc_container_spec spec = {.weight = builder.weight, .weights = 1, .align = 64};
+    const mc_numerics none = {.activation_bits = 16, .kv_bits = 16};
+    mc_container_spec spec = {
+        .weight = builder.weight, .weights = 1, .align = 64, .manifest_bytes = 2, .numerics = none};
     mc_region memory;
     mc_layout layout;
     cr_assert_eq(mc_region_open(&memory, 1 << 20, &err), MC_OK);

@@ -94,7 +94,7 @@ def from_dtype(dtype, data, n):
 
 
 def encoded_bytes(encoding, n):
-    if 1 <= encoding <= 22:
+    if 1 <= encoding <= 26:
         return ceil_div(n * DTYPE_BITS[encoding], 8)
     if PACKED < encoding <= PACKED + 8:
         return ceil_div(n * (encoding - PACKED), 8)
