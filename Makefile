@@ -6,7 +6,7 @@ DEMO_MODEL := examples/tinylm/model.safetensors
 DEMO_DIR   := build/demo
 BIN        := build/release/mcompress
 
-.PHONY: all demo check interop fuzz bench deps clean help
+.PHONY: all demo check interop fuzz bench bench_quantize bench_models deps clean help
 
 all: | build ## build/release/mcompress; installs nothing
 	@cmake --preset release >build/.configure.log 2>&1 || { cat build/.configure.log; \
@@ -26,18 +26,28 @@ interop: ## the suites that need PyPI, npm and the models in ../shared
 	@sh cmake/install-deps.sh build test ci
 	@$(MAKE) --no-print-directory all
 	@cmake -DMC_TESTS=ON build/release >/dev/null
-	@cmake --build --preset release --target safetensors_rewrite tokenizer_ids
+	@cmake --build --preset release --target safetensors_rewrite tokenizer_ids onnx_rewrite npz_rewrite onnx_backend
 	@sh tests/interop/run_interop.sh $(BIN) build/release/tests/safetensors_rewrite
 
 fuzz: ## every libFuzzer program for FUZZ_SECONDS (30) each
 	@sh cmake/install-deps.sh build ci fuzzer
 	@sh tests/fuzz/run_fuzzers.sh build/fuzz
 
-bench: ## speed and peak memory on MODEL=; bench/README.md says how to add llama.cpp
+bench: ## models beside ONNX Runtime, or quantizing MODEL= beside llama.cpp: bench/README.md
 	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(if $(MODEL),bench_quantize,bench_models)
+
+bench_quantize:
 	@python3 bench/quantize_speed.py $(BIN) $(MODEL) --threads $(or $(THREADS),2) --repeat $(or $(REPEAT),3) \
 	    $(if $(OUT),--out $(OUT)) $(if $(CHECK),--check) $(if $(GGUF),--gguf $(GGUF)) $(if $(LLAMA),--llama $(LLAMA)) \
 	    $(if $(LLAMA_QUANTIZE),--llama-quantize $(LLAMA_QUANTIZE)) $(if $(PEER_PYTHON),--peer-python $(PEER_PYTHON))
+
+bench_models:
+	@cmake -DMC_TESTS=ON build/release >/dev/null
+	@cmake --build --preset release --target model_run
+	@python3 bench/model_speed.py $(BIN) build/release/tests/model_run $(or $(MODELS),../shared/models) \
+	    --peer-python $(or $(PEER_PYTHON),build/venv/bin/python3) --threads $(or $(THREADS),2) --repeat $(or $(REPEAT),3) \
+	    $(if $(CHECK),--check)
 
 deps: ## install the Debian packages that building and testing need, where missing
 	@sh cmake/install-deps.sh build test

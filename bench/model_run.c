@@ -45,6 +45,20 @@ typedef struct {
     size_t scored;
 } pass_sums;
 
+/* Inputs of the shape of a sample's, but for `count` of them. */
+static mc_status open_batch(mc_nd *input, const mc_nd *sample, size_t inputs, size_t count,
+                            mc_arena *mem, mc_err *err)
+{
+    for (size_t k = 0; k < inputs; k++) {
+        input[k] = sample[k];
+        input[k].dim[0] = (int64_t)count;
+        input[k].count = count * sample[k].count;
+        input[k].data = mc_alloc_raw(mem, input[k].count, mc_nd_width(sample[k].dtype));
+        if (!input[k].data) return mc_no_room(err, "a batch");
+    }
+    return MC_OK;
+}
+
 /* Samples [first, first + count) as the lane's inputs. */
 static mc_status fill(const bench *b, mc_lane *lane, uint64_t first, size_t count, mc_err *err)
 {
@@ -52,27 +66,18 @@ static mc_status fill(const bench *b, mc_lane *lane, uint64_t first, size_t coun
     mc_arena mem = lane->room.arena;
     if (count == 1) return mc_dataset_sample(b->data, first, &mem, lane->input, err);
     mc_nd *sample = MC_NEW(&mem, mc_nd, inputs);
-    for (size_t i = 0; sample && i < count; i++) {
-        mc_arena rest = mem; /* samples lie behind one another only until they are copied */
-        if (i == 0) {
-            MC_TRY(mc_dataset_sample(b->data, first, &mem, sample, err));
-            for (size_t k = 0; k < inputs; k++) {
-                lane->input[k] = sample[k];
-                lane->input[k].dim[0] = (int64_t)count;
-                lane->input[k].count = count * sample[k].count;
-                lane->input[k].data =
-                    mc_alloc_raw(&mem, lane->input[k].count, mc_nd_width(sample[k].dtype));
-                if (!lane->input[k].data) return mc_no_room(err, "a batch");
-            }
-        } else {
-            MC_TRY(mc_dataset_sample(b->data, first + i, &rest, sample, err));
-        }
+    if (!sample) return mc_no_room(err, "a batch");
+    MC_TRY(mc_dataset_sample(b->data, first, &mem, sample, err));
+    MC_TRY(open_batch(lane->input, sample, inputs, count, &mem, err));
+    for (size_t i = 0; i < count; i++) {
+        mc_arena rest = mem; /* the next sample takes the place of this one */
+        MC_TRY(mc_dataset_sample(b->data, first + i, &rest, sample, err));
         for (size_t k = 0; k < inputs; k++) {
             const size_t bytes = sample[k].count * mc_nd_width(sample[k].dtype);
             memcpy((unsigned char *)lane->input[k].data + i * bytes, sample[k].data, bytes);
         }
     }
-    return sample ? MC_OK : mc_no_room(err, "a batch");
+    return MC_OK;
 }
 
 /* Position i of a window against token i + 1, as verify scores it. */
@@ -137,6 +142,7 @@ static mc_status pass(bench *b, mc_err *err)
 
 static mc_status prepare(bench *b, mc_err *err)
 {
+    static const char *const no_folding[] = {"batchnorm", NULL}; /* as verify: it looks at sites */
     mc_graph *graph;
     MC_TRY(mc_model_open(b->ask.path[0], NULL, &b->model, err));
     if (!b->model.graph) return mc_fail(err, MC_E_UNSUPPORTED, "%s", b->model.no_graph);
@@ -146,7 +152,7 @@ static mc_status prepare(bench *b, mc_err *err)
         (mc_dataset_kind(b->data) == MC_DATA_TOKENS && b->ask.batch > 1))
         return mc_fail(err, MC_E_USAGE, "questions, or batches of windows, are not run");
     MC_TRY(mc_region_open(&b->prepared, mc_graph_prepare_memory(b->model.graph), err));
-    MC_TRY(mc_graph_prepare(b->model.graph, NULL, &b->prepared.arena, &graph, err));
+    MC_TRY(mc_graph_prepare(b->model.graph, no_folding, &b->prepared.arena, &graph, err));
     const mc_exec_options exec = {.name = b->ask.path[0], .cache_bytes = UINT64_MAX};
     b->one.graph = graph;
     MC_TRY(mc_exec_open(graph, &exec, &b->one.container, err));

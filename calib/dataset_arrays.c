@@ -159,16 +159,6 @@ static size_t file_of(const mc_dataset *d, uint64_t sample)
     return low;
 }
 
-/* The map that holds the numbers of an array; NULL: memory does. */
-static const mc_map *map_of(const mc_dataset *d, size_t file, const mc_array *a)
-{
-    const mc_map *const maps[] = {&d->file[file].map, &d->arrays[file].npz.spilled};
-    for (size_t i = 0; i < 2; i++)
-        if (maps[i]->data && (uintptr_t)a->data - (uintptr_t)maps[i]->data < maps[i]->size)
-            return maps[i];
-    return NULL;
-}
-
 mc_status mc_data_arrays_sample(const mc_dataset *d, uint64_t i, mc_arena *mem, mc_nd *input,
                                 mc_err *err)
 {
@@ -184,7 +174,7 @@ mc_status mc_data_arrays_sample(const mc_dataset *d, uint64_t i, mc_arena *mem, 
         const size_t each = input[k].count;
         input[k].data = mc_alloc_raw(mem, each + 1, mc_nd_width(input[k].dtype));
         if (!input[k].data) return mc_no_room(err, "a sample");
-        const mc_data_part part = {a, (i - f->first) * each, each, map_of(d, file, a)};
+        const mc_data_part part = {d, file, a, (i - f->first) * each, each};
         if (mc_data_convert(&part, &input[k], err) != MC_OK)
             return mc_wrap(err, "%s: array '%s'", d->file[file].path, v->name);
     }

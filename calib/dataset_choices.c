@@ -166,6 +166,7 @@ static size_t count_lines(const mc_map *map)
 
 static mc_status read_lines(reader *r, const mc_map *map, mc_err *err)
 {
+    if (map->size == 0) return MC_OK;
     const char *at = (const char *)map->data, *end = at + map->size;
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHUNK = 512 };
+enum { CHUNK = 512, SCATTERED = 16 };
 
 static bool is_whole(mc_dtype dtype)
 {
@@ -97,21 +97,6 @@ static mc_status refuse(uint64_t place, const mc_nd *one, mc_dtype dtype, mc_err
                    text, mc_dtype_about(dtype)->name);
 }
 
-/* Numbers in Fortran order lie all over the array, so pages are let go in between; those of a
- * small one may stay until the end. */
-static void pass(const mc_data_part *part, uint64_t read)
-{
-    const mc_array *a = part->array;
-    if (!part->map || read == 0) return;
-    const size_t base = (size_t)(a->data - part->map->data);
-    const size_t width = mc_dtype_about(a->dtype)->bits / 8;
-    if (a->fortran)
-        mc_map_passed(part->map, base, base + (size_t)a->bytes);
-    else
-        mc_map_passed(part->map, base + (size_t)part->first * width,
-                      base + (size_t)(part->first + read) * width);
-}
-
 /* One run of elements, decoded. */
 static mc_status store_all(const mc_nd *from, uint64_t place, mc_nd *to, mc_err *err)
 {
@@ -128,24 +113,27 @@ static mc_status store_all(const mc_nd *from, uint64_t place, mc_nd *to, mc_err 
     return MC_OK;
 }
 
+/* To read one number may map a whole large page. In Fortran order they lie all over the array. */
 mc_status mc_data_convert(const mc_data_part *part, mc_nd *to, mc_err *err)
 {
+    const uint64_t page = (uint64_t)2 << 20;
     const mc_array *a = part->array;
-    const bool scattered = a->fortran && a->bytes > (uint64_t)8 << 20;
+    const bool scattered = a->fortran && a->bytes > 4 * page;
+    const uint64_t step = scattered ? SCATTERED : CHUNK;
     uint64_t raw[CHUNK], lying[CHUNK]; /* as the file has them; as they lie in memory */
     mc_nd some = *to;
     if (!mc_data_converts(a->dtype, to->dtype))
         return mc_fail(err, MC_E_FORMAT, "%s does not become %s", mc_dtype_about(a->dtype)->name,
                        mc_dtype_about(to->dtype)->name);
-    for (uint64_t at = 0; at < part->count; at += CHUNK) {
-        const size_t n = part->count - at < CHUNK ? (size_t)(part->count - at) : CHUNK;
+    for (uint64_t at = 0; at < part->count; at += step) {
+        const size_t n = (size_t)(part->count - at < step ? part->count - at : step);
         mc_array_read(a, part->first + at, n, raw);
         MC_TRY(mc_nd_decode(a->dtype, (const unsigned char *)raw, 0, n, lying, err));
         const mc_nd from = {.dtype = a->dtype, .count = n, .data = lying};
         MC_TRY(store_all(&from, part->first + at, &some, err));
         some.data = (unsigned char *)some.data + n * mc_nd_width(to->dtype);
-        if (scattered) pass(part, at + n);
+        mc_data_touch(part->of, part->file, n * (scattered ? page : sizeof(uint64_t)));
     }
-    pass(part, part->count);
+    mc_data_touch(part->of, part->file, page);
     return round_all(part, to, err);
 }

@@ -98,6 +98,7 @@ static mc_status open_folder(mc_dataset *d, mc_err *err)
                        (int)FILES_MOST);
     for (size_t i = 0; i < l.names; i++) {
         mc_data_file *f = &d->file[d->files];
+        *f = (mc_data_file){0};
         f->path = mc_format(&d->memory.arena, "%s%s", folder->prefix, l.name[i]);
         if (!f->path) return mc_no_room(err, "the files of a data set");
         MC_TRY(folder->map(folder, l.name[i], &f->map, err));
@@ -154,6 +155,22 @@ static mc_status open_file(mc_dataset *d, mc_err *err)
     return MC_OK;
 }
 
+/* ---- memory ---- */
+
+void mc_data_touch(const mc_dataset *d, size_t file, uint64_t bytes)
+{
+    const uint64_t most = (uint64_t)32 << 20;
+    atomic_store(&d->file[file].touched, true);
+    if (atomic_fetch_add(d->mapped, bytes) + bytes < most) return;
+    atomic_store(d->mapped, 0);
+    for (size_t i = 0; i < d->files; i++) {
+        if (!atomic_exchange(&d->file[i].touched, false)) continue;
+        const mc_map *spilled = &d->arrays[i].npz.spilled;
+        mc_map_release(&d->file[i].map, 0, d->file[i].map.size);
+        mc_map_release(spilled, 0, spilled->size);
+    }
+}
+
 /* ---- hashing ---- */
 
 static void hash_file(mc_sha256 *sha, const mc_map *map, uint8_t digest[MC_SHA256_BYTES])
@@ -190,6 +207,8 @@ mc_status mc_data_open_files(mc_dataset *d, mc_err *err)
         sizeof(mc_data_file) + sizeof(mc_data_arrays) + inputs + NAME_BYTES + strlen(d->path) + 512;
     if (stat(d->path, &about) != 0) return mc_fail_errno(err, errno, "%s: cannot open", d->path);
     MC_TRY(mc_region_open(&d->memory, FILES_MOST * each + ((size_t)1 << 20), err));
+    d->mapped = MC_NEW(&d->memory.arena, atomic_ullong, 1);
+    if (!d->mapped) return mc_no_room(err, "the files of a data set");
     MC_TRY(S_ISDIR(about.st_mode) ? open_folder(d, err) : open_file(d, err));
     MC_TRY(check_files(d, err));
     return hash(d, err);

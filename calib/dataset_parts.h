@@ -6,10 +6,13 @@
 #include "core/file.h"
 #include "formats/npy.h"
 
+#include <stdatomic.h>
+
 /* A file of the set. */
 typedef struct {
     const char *path; /* for messages */
     mc_map map;
+    atomic_bool touched; /* since pages were let go */
 } mc_data_file;
 
 /* Arrays of one file. */
@@ -30,6 +33,7 @@ struct mc_dataset {
     const char *path;
     mc_data_file *file; /* in the order of their names */
     size_t files;
+    atomic_ullong *mapped; /* bytes of files that may be in memory, at most */
     uint64_t samples;   /* before options.most */
     uint32_t *order;    /* of samples, when shuffled */
     uint8_t digest[MC_SHA256_BYTES];
@@ -55,6 +59,10 @@ struct mc_dataset {
 /* dataset_files.c: finds, maps and hashes the files. */
 mc_status mc_data_open_files(mc_dataset *d, mc_err *err);
 
+/* Says that pages of a file were read, which may have brought in so many bytes; lets go of all
+ * pages of all files when there are too many. Any thread. */
+void mc_data_touch(const mc_dataset *d, size_t file, uint64_t bytes);
+
 /* What the bytes of a file say of it. */
 bool mc_data_is_npy(const mc_data_file *file);
 bool mc_data_is_zip(const mc_data_file *file);
@@ -78,9 +86,10 @@ mc_status mc_data_check_ids(const mc_model *model, uint64_t n, mc_err *err);
 
 /* Some elements of an array. */
 typedef struct {
+    const mc_dataset *of;
+    size_t file;
     const mc_array *array;
     uint64_t first, count;
-    const mc_map *map; /* in which they lie: what was read is let go; or NULL */
 } mc_data_part;
 
 /* Whole numbers become any dtype that holds them, floats any float; a value that is not finite is

@@ -47,13 +47,15 @@ static mc_status check_ids(const mc_array *a, const char *path, mc_err *err)
                    path, a->ndim, mc_dtype_about(a->dtype)->name);
 }
 
-static mc_status read_ids(const mc_data_file *file, const mc_array *a, int32_t *to, mc_err *err)
+static mc_status read_ids(const mc_dataset *d, size_t file, int32_t *to, mc_err *err)
 {
+    const mc_array *a = &d->arrays[file].npz.array[0];
+    const char *path = d->file[file].path;
     mc_nd nd = {.dtype = MC_I32, .ndim = 1, .count = (size_t)a->count, .data = to};
-    const mc_data_part part = {a, 0, a->count, &file->map};
-    if (mc_data_convert(&part, &nd, err) != MC_OK) return mc_wrap(err, "%s", file->path);
+    const mc_data_part part = {d, file, a, 0, a->count};
+    if (mc_data_convert(&part, &nd, err) != MC_OK) return mc_wrap(err, "%s", path);
     for (uint64_t i = 0; i < a->count; i++)
-        MC_TRY(check_id(file->path, i, to[i], (uint64_t)INT32_MAX + 1, err));
+        MC_TRY(check_id(path, i, to[i], (uint64_t)INT32_MAX + 1, err));
     return MC_OK;
 }
 
@@ -81,9 +83,8 @@ static mc_status ids_of_arrays(mc_dataset *d, uint64_t *own, mc_err *err)
     int32_t *ids;
     MC_TRY(room_for_ids(d, count, &ids, err));
     for (size_t i = 0; i < d->files; i++) {
-        const mc_array *a = &d->arrays[i].npz.array[0];
-        MC_TRY(read_ids(&d->file[i], a, ids + d->id_count, err));
-        d->id_count += a->count;
+        MC_TRY(read_ids(d, i, ids + d->id_count, err));
+        d->id_count += d->arrays[i].npz.array[0].count;
     }
     d->ids = ids;
     return MC_OK;

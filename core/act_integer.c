@@ -1,17 +1,20 @@
 /* Sites in integers: 8-bit codes of activations times codes of weights.
  *
- * Weights are unpacked a few outputs at a time into 16-bit differences u - z; each output is then a
- * sum over groups of exact integer sums. A convolution is the same over the windows of a sample,
- * gathered as rows. */
+ * Both are whole numbers that lie in floats: a sum of EXACT products stays below 2^24, so that the
+ * float product of two matrices is exact, in any order; longer groups add up such sums in double.
+ * Outputs are worked on some at a time, rows too. A convolution is the same over the windows of a
+ * sample, gathered as rows. */
 #include "core/act.h"
 
 #include "core/ckd.h"
+#include "core/linalg.h"
 
 #include <string.h>
 
 enum {
-    OUTPUTS = 16,    /* unpacked at one time */
-    EXACT = 1 << 15, /* 127 * 255 * EXACT fits 31 bits */
+    ROWS = 1024,  /* worked on at one time */
+    OUTPUTS = 64, /* the same */
+    EXACT = 512,  /* 127 * 255 * EXACT < 2^24 */
 };
 
 /* ---- which calls ---- */
@@ -25,322 +28,371 @@ static bool is_plain_gemm(const mc_node *n)
 static bool knows_node(const mc_site *site, const mc_call *call)
 {
     const mc_node *n = call->node;
-    const mc_nd *x = call->in[0];
-    if (site->activation_input != 0 || x->dtype != MC_F32) return false;
-    if (mc_node_is(n, "", "Conv")) return x->ndim >= 3 && x->ndim <= 5;
-    if (mc_node_is(n, MC_DOMAIN, "Linear")) return true;
+    const mc_nd *x = call->in[0], *w = call->ins > 1 ? call->in[1] : NULL;
+    if (site->activation_input != 0 || site->scaled || site->part || !w || x->dtype != MC_F32) return false;
+    if (mc_node_is(n, "", "Conv")) return x->ndim >= 3 && x->ndim <= 5 && w->ndim == x->ndim;
+    if (w->ndim != 2) return false; /* a batch of matrices is no site in integers */
+    if (mc_node_is(n, MC_DOMAIN, "Linear")) return x->ndim >= 1;
     if (mc_node_is(n, "", "MatMul")) return x->ndim >= 2;
     return mc_node_is(n, "", "Gemm") && is_plain_gemm(n);
 }
 
-typedef struct {
-    mc_grid grid;
-    size_t rows, cols, group; /* of the code shape */
-} shape;
-
-static bool shape_of(const mc_act_site *s, shape *out)
+static const mc_weight_spec *spec_of(const mc_act_site *s)
 {
     const mc_weights *w = s->weights;
-    return w && w->quantized &&
-           w->quantized(w, s->site->weight, &out->grid, &out->rows, &out->cols, &out->group);
+    return w && w->quantized ? w->quantized(w, s->site->weight) : NULL;
 }
 
-/* Outputs and inputs of the matrix that the node multiplies by; false for stacks of matrices. */
+/* Outputs and inputs of the matrix that the node multiplies by. */
 static bool matrix_of(const mc_act_site *s, const mc_call *call, size_t *outputs, size_t *inputs)
 {
-    const mc_nd *x = call->in[0], *y = call->out[0];
+    const mc_nd *y = call->out[0];
+    if (!y || y->ndim < 1) return false;
     const bool conv = s->site->kind == MC_SITE_CONV;
     const int64_t last = conv ? y->dim[1] : y->dim[y->ndim - 1];
     if (last <= 0) return false;
     *outputs = (size_t)last;
     *inputs = (size_t)(s->site->weight->count / *outputs);
-    if (s->site->part || (!conv && x->dim[x->ndim - 1] != (int64_t)*inputs)) return false;
     return *inputs * *outputs == s->site->weight->count;
 }
 
 bool mc_act_integer_fits(const mc_act_site *s, const mc_call *call)
 {
-    shape w;
     size_t outputs, inputs;
-    if (s->bits > 8 || !knows_node(s->site, call) || !shape_of(s, &w)) return false;
-    if (w.grid.levels->value || !matrix_of(s, call, &outputs, &inputs)) return false;
-    if (w.rows == 1 && outputs > 1) return w.cols == outputs * inputs; /* one scale for all */
-    return w.rows == outputs && w.cols == inputs;
+    const mc_weight_spec *w = spec_of(s);
+    if (!w || s->bits > 8 || !knows_node(s->site, call) || w->grid.levels->value) return false;
+    if (!matrix_of(s, call, &outputs, &inputs)) return false;
+    return w->transposed == s->site->transposed && w->rows == outputs && w->cols == inputs;
 }
 
-/* ---- unpacked outputs ---- */
+/* ---- one product of matrices ---- */
 
-/* Some rows of the matrix: differences u - z, and what each group multiplies them by. */
+/* Rows of activations times some outputs of the weight. */
 typedef struct {
-    size_t rows, cols, group;
-    int16_t *code;         /* rows x cols */
-    float *scale, *offset; /* rows x groups */
-    bool has_offset;
-} block;
+    const mc_act_site *site;
+    const mc_weight_spec *weight;
+    size_t rows, inputs, first, outputs; /* outputs [first, first + outputs) of the weight */
 
-static bool make_block(mc_arena *mem, size_t rows, const shape *w, size_t cols, block *b)
+    /* Codes of rows [from, from + n), and their scales. */
+    void (*fill)(const void *of, size_t from, size_t n, float *code, float *scale);
+    const void *of;
+
+    const float *bias; /* or NULL; of row t and output o: bias[t * bias_row + o * bias_col] */
+    size_t bias_row, bias_col;
+    float *y; /* the same way */
+    size_t y_row, y_col;
+} product;
+
+/* Where it is worked on. */
+typedef struct {
+    size_t group, groups;
+    float *code;           /* ROWS x inputs, of activations */
+    float *row_scale;      /* ROWS */
+    float *weight;         /* OUTPUTS x inputs: differences u - z */
+    float *scale, *offset; /* groups x OUTPUTS */
+    float *part, *sum;     /* ROWS x OUTPUTS */
+    double *whole;         /* the same, where groups are longer than EXACT */
+} bench;
+
+static size_t least(size_t a, size_t b)
 {
-    *b = (block){.rows = rows, .cols = cols, .group = w->group < cols ? w->group : cols};
-    const size_t groups = cols / b->group;
-    b->code = MC_NEW_RAW(mem, int16_t, rows * cols);
-    b->scale = MC_NEW_RAW(mem, float, rows *groups);
-    b->offset = MC_NEW_RAW(mem, float, rows *groups);
-    b->has_offset = w->grid.offset == MC_OFFSET_FREE;
-    return b->code && b->scale && b->offset;
+    return a < b ? a : b;
 }
 
-/* Rows of the block from codes that begin at `at` of q (a place, not a row: one scale may serve the
- * whole matrix). */
-static void fill_block(const mc_qmat *q, size_t at, block *b)
+static size_t group_of(const product *p)
 {
-    const size_t groups = b->cols / b->group;
-    for (size_t g = 0; g < b->rows * groups; g++) {
-        const size_t from = at + g * b->group;
-        const mc_params p = q->params[from / q->group];
-        b->scale[g] = p.scale;
-        b->offset[g] = p.offset;
-        for (size_t i = 0; i < b->group; i++)
-            b->code[g * b->group + i] = (int16_t)((int)q->code[from + i] - (int)p.zero);
-    }
+    return p->weight->group > 0 ? (size_t)p->weight->group : p->inputs;
 }
 
-static mc_status load_block(const mc_act_site *s, const shape *w, size_t row, mc_arena scratch,
-                            block *b, mc_err *err)
+static bool open_bench(const product *p, mc_arena *mem, bench *b)
+{
+    const size_t rows = least(p->rows, ROWS), group = group_of(p);
+    *b = (bench){.group = group, .groups = p->inputs / group};
+    b->code = MC_NEW_RAW(mem, float, rows * p->inputs);
+    b->row_scale = MC_NEW_RAW(mem, float, rows);
+    b->weight = MC_NEW_RAW(mem, float, OUTPUTS * p->inputs);
+    b->scale = MC_NEW_RAW(mem, float, OUTPUTS * b->groups);
+    b->offset = MC_NEW_RAW(mem, float, OUTPUTS * b->groups);
+    b->part = MC_NEW_RAW(mem, float, rows *OUTPUTS);
+    b->sum = MC_NEW_RAW(mem, float, rows *OUTPUTS);
+    b->whole = group > EXACT ? MC_NEW_RAW(mem, double, rows *OUTPUTS) : NULL;
+    return b->code && b->row_scale && b->weight && b->scale && b->offset && b->part && b->sum &&
+           (b->whole || group <= EXACT);
+}
+
+static size_t bench_bytes(const product *p)
+{
+    const size_t rows = least(p->rows, ROWS), group = group_of(p);
+    const size_t floats =
+        rows * (p->inputs + 1 + 2 * OUTPUTS) + OUTPUTS * (p->inputs + 2 * (p->inputs / group));
+    return floats * sizeof(float) + (group > EXACT ? rows * OUTPUTS * sizeof(double) : 0);
+}
+
+/* Outputs [first, first + n) of the weight, from codes that begin at place `at` of q (one scale may
+ * serve the whole matrix). */
+static void unpack(const mc_qmat *q, size_t at, size_t inputs, size_t n, bench *b)
+{
+    for (size_t o = 0; o < n; o++)
+        for (size_t g = 0; g < b->groups; g++) {
+            const size_t from = at + o * inputs + g * b->group;
+            const mc_params p = q->params[from / q->group];
+            float *to = b->weight + o * inputs + g * b->group;
+            b->scale[g * OUTPUTS + o] = p.scale;
+            b->offset[g * OUTPUTS + o] = p.offset;
+            for (size_t i = 0; i < b->group; i++)
+                to[i] = (float)((int)q->code[from + i] - (int)p.zero);
+        }
+}
+
+static mc_status load(const product *p, size_t first, size_t n, mc_arena scratch, bench *b,
+                      mc_err *err)
 {
     mc_qmat q;
-    const bool whole = w->rows == 1 && w->cols > b->cols;
-    MC_TRY(s->weights->codes(s->weights, s->site->weight, whole ? 0 : row, whole ? 1 : b->rows,
-                             &scratch, &q, err));
-    fill_block(&q, whole ? row * b->cols : 0, b);
+    const mc_weights *w = p->site->weights;
+    const bool whole = p->weight->group == 0;
+    MC_TRY(w->codes(w, p->site->site->weight, whole ? 0 : first, whole ? 1 : n, &scratch, &q, err));
+    unpack(&q, whole ? first * p->inputs : 0, p->inputs, n, b);
     return MC_OK;
 }
 
-/* ---- sums ---- */
-
-static int32_t dot(const int16_t *a, const int16_t *w, size_t n)
+/* part[rows x n]: products over `count` places from `from` on; exact. */
+static void multiply(const product *p, const bench *b, size_t rows, size_t n, size_t from,
+                     size_t count)
 {
-    int32_t sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (int32_t)a[i] * (int32_t)w[i];
-    return sum;
+    const mc_gemm_operand a = {b->code + from, p->inputs, 0};
+    const mc_gemm_operand w = {b->weight + from, p->inputs, 1};
+    mc_gemm(rows, n, count, a, w, 0.0f, b->part, OUTPUTS);
 }
 
-static int32_t total(const int16_t *a, size_t n)
+/* part: the whole sums of a group, each rounded once. */
+static void multiply_group(const product *p, const bench *b, size_t rows, size_t n, size_t g)
 {
-    int32_t sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (int32_t)a[i];
-    return sum;
-}
-
-/* A group of any length; longer ones than fit 32 bits go on in 64. */
-static float exact(const int16_t *a, const int16_t *w, size_t n)
-{
-    if (n <= EXACT) return (float)(w ? dot(a, w, n) : total(a, n));
-    int64_t sum = 0;
-    for (size_t i = 0; i < n; i += EXACT) {
-        const size_t now = n - i < EXACT ? n - i : EXACT;
-        sum += w ? dot(a + i, w + i, now) : total(a + i, now);
+    const size_t from = g * b->group;
+    if (b->group <= EXACT) {
+        multiply(p, b, rows, n, from, b->group);
+        return;
     }
-    return (float)sum;
+    memset(b->whole, 0, rows * OUTPUTS * sizeof *b->whole);
+    for (size_t i = 0; i < b->group; i += EXACT) {
+        multiply(p, b, rows, n, from + i, least(EXACT, b->group - i));
+        for (size_t t = 0; t < rows; t++)
+            for (size_t o = 0; o < n; o++)
+                b->whole[t * OUTPUTS + o] += (double)b->part[t * OUTPUTS + o];
+    }
+    for (size_t t = 0; t < rows; t++)
+        for (size_t o = 0; o < n; o++) b->part[t * OUTPUTS + o] = (float)b->whole[t * OUTPUTS + o];
 }
 
-static float output(const block *b, size_t row, const int16_t *a)
+/* sum += scale * part, and the offset for every code of the row. */
+static void add_group(const product *p, const bench *b, size_t rows, size_t n, size_t g)
 {
-    const size_t groups = b->cols / b->group;
-    float sum = 0.0f;
-    for (size_t g = 0; g < groups; g++) {
-        const int16_t *w = b->code + row * b->cols + g * b->group;
-        sum += b->scale[row * groups + g] * exact(a + g * b->group, w, b->group);
-        if (b->has_offset)
-            sum += b->offset[row * groups + g] * exact(a + g * b->group, NULL, b->group);
+    const float *scale = b->scale + g * OUTPUTS, *offset = b->offset + g * OUTPUTS;
+    const bool has_offset = p->weight->grid.offset == MC_OFFSET_FREE;
+    for (size_t t = 0; t < rows; t++) {
+        const float *part = b->part + t * OUTPUTS;
+        float *sum = b->sum + t * OUTPUTS;
+        for (size_t o = 0; o < n; o++) sum[o] += scale[o] * part[o];
+        if (!has_offset) continue;
+        const float *code = b->code + t * p->inputs + g * b->group;
+        double total = 0.0;
+        for (size_t i = 0; i < b->group; i++) total += (double)code[i];
+        const float all = (float)total;
+        for (size_t o = 0; o < n; o++) sum[o] += offset[o] * all;
     }
-    return sum;
 }
 
-/* Codes of rows of activations, and their scales. */
-typedef struct {
-    size_t rows, cols;
-    int16_t *code;
-    float *scale;
-} rounded;
-
-static void round_rows(unsigned bits, const float *x, rounded *r, int8_t *narrow)
+static void store(const product *p, const bench *b, size_t from, size_t rows, size_t first,
+                  size_t n)
 {
-    for (size_t t = 0; t < r->rows; t++) {
-        r->scale[t] = mc_act_codes(bits, x + t * r->cols, r->cols, narrow);
-        for (size_t i = 0; i < r->cols; i++) r->code[t * r->cols + i] = narrow[i];
+    for (size_t t = 0; t < rows; t++)
+        for (size_t o = 0; o < n; o++) {
+            const size_t row = from + t, col = first - p->first + o;
+            const float add = p->bias ? p->bias[row * p->bias_row + col * p->bias_col] : 0.0f;
+            p->y[row * p->y_row + col * p->y_col] = b->row_scale[t] * b->sum[t * OUTPUTS + o] + add;
+        }
+}
+
+static mc_status run_product(const product *p, mc_arena mem, mc_err *err)
+{
+    bench b;
+    if (!open_bench(p, &mem, &b)) return mc_no_room(err, "an activation in integers");
+    for (size_t from = 0; from < p->rows; from += ROWS) {
+        const size_t rows = least(ROWS, p->rows - from), end = p->first + p->outputs;
+        p->fill(p->of, from, rows, b.code, b.row_scale);
+        for (size_t first = p->first; first < end; first += OUTPUTS) {
+            const size_t n = least(OUTPUTS, end - first);
+            MC_TRY(load(p, first, n, mem, &b, err));
+            memset(b.sum, 0, rows * OUTPUTS * sizeof *b.sum);
+            for (size_t g = 0; g < b.groups; g++) {
+                multiply_group(p, &b, rows, n, g);
+                add_group(p, &b, rows, n, g);
+            }
+            store(p, &b, from, rows, first, n);
+        }
     }
+    return MC_OK;
+}
+
+static mc_status not_fitting(mc_err *err)
+{
+    return mc_fail(err, MC_E_INTERNAL, "a site that does not fit integers");
 }
 
 /* ---- matrices ---- */
 
-/* The bias of output o at row t: Gemm's may have any shape that broadcasts. */
-static float bias_at(const mc_nd *bias, size_t t, size_t o, size_t outputs)
+typedef struct {
+    unsigned bits;
+    const float *x;
+    size_t cols;
+    int8_t *narrow; /* of one row */
+} tokens;
+
+static void fill_tokens(const void *of, size_t from, size_t n, float *code, float *scale)
 {
-    if (!bias) return 0.0f;
-    const float *b = bias->data;
+    const tokens *k = of;
+    for (size_t t = 0; t < n; t++, code += k->cols) {
+        scale[t] = mc_act_codes(k->bits, k->x + (from + t) * k->cols, k->cols, k->narrow);
+        for (size_t i = 0; i < k->cols; i++) code[i] = (float)k->narrow[i];
+    }
+}
+
+/* Gemm's bias may have any shape that spreads over rows x outputs. */
+static void place_bias(const mc_nd *bias, product *p)
+{
+    if (!bias) return;
     const size_t rows = bias->ndim == 2 ? (size_t)bias->dim[0] : 1;
-    const size_t cols = bias->ndim ? (size_t)bias->dim[bias->ndim - 1] : 1;
-    return b[(rows > 1 ? t : 0) * cols + (cols == outputs ? o : 0)];
+    const size_t cols = bias->ndim > 0 ? (size_t)bias->dim[bias->ndim - 1] : 1;
+    p->bias = bias->data;
+    p->bias_row = rows > 1 ? cols : 0;
+    p->bias_col = cols > 1 ? 1 : 0;
+}
+
+static bool plan_matrix(const mc_act_site *s, const mc_call *call, product *p)
+{
+    *p = (product){.site = s, .weight = spec_of(s), .fill = fill_tokens, .y_col = 1};
+    if (!p->weight || !matrix_of(s, call, &p->outputs, &p->inputs)) return false;
+    p->rows = call->in[0]->count / p->inputs;
+    p->y = call->out[0]->data;
+    p->y_row = p->outputs;
+    place_bias(call->ins > 2 ? call->in[2] : NULL, p);
+    return true;
 }
 
 static mc_status run_matrix(const mc_act_site *s, const mc_call *call, mc_err *err)
 {
-    shape w;
-    size_t outputs, inputs;
-    if (!shape_of(s, &w) || !matrix_of(s, call, &outputs, &inputs))
-        return mc_fail(err, MC_E_INTERNAL, "a site that does not fit integers");
-    const mc_nd *bias = call->ins > 2 ? call->in[2] : NULL;
+    product p;
     mc_arena mem = call->scratch;
-    rounded a = {.rows = call->in[0]->count / inputs, .cols = inputs};
-    a.code = MC_NEW_RAW(&mem, int16_t, a.rows * inputs);
-    a.scale = MC_NEW_RAW(&mem, float, a.rows);
-    int8_t *narrow = MC_NEW_RAW(&mem, int8_t, inputs);
-    block b;
-    if (!a.code || !a.scale || !narrow || !make_block(&mem, OUTPUTS, &w, inputs, &b))
-        return mc_no_room(err, "an activation in integers");
-    round_rows(s->bits, call->in[0]->data, &a, narrow);
-
-    float *y = call->out[0]->data;
-    for (size_t first = 0; first < outputs; first += OUTPUTS) {
-        b.rows = outputs - first < OUTPUTS ? outputs - first : OUTPUTS;
-        MC_TRY(load_block(s, &w, first, mem, &b, err));
-        for (size_t t = 0; t < a.rows; t++)
-            for (size_t o = 0; o < b.rows; o++)
-                y[t * outputs + first + o] = a.scale[t] * output(&b, o, a.code + t * inputs) +
-                                             bias_at(bias, t, first + o, outputs);
-    }
-    return MC_OK;
+    if (!plan_matrix(s, call, &p)) return not_fitting(err);
+    const tokens rows = {s->bits, call->in[0]->data, p.inputs, MC_NEW_RAW(&mem, int8_t, p.inputs)};
+    if (!rows.narrow) return mc_no_room(err, "an activation in integers");
+    p.of = &rows;
+    return run_product(&p, mem, err);
 }
 
 /* ---- convolutions ---- */
 
-/* The codes that the kernel sees at output position `p` of channels [from, from + channels), in the
- * order of the weight's columns; outside the input they are 0. */
-static void gather(const mc_window *w, const int8_t *code, size_t channels, size_t p, int16_t *row)
+typedef struct {
+    mc_window window;
+    size_t channels;    /* of one group */
+    size_t spatial;     /* elements of a channel */
+    const int8_t *code; /* of the first of these channels, in one sample */
+    float scale;        /* of the sample */
+} windows;
+
+/* The codes that the kernel sees at output position `p`, in the order of the weight's columns;
+ * outside the input they are 0. */
+static void gather(const windows *x, size_t p, float *row)
 {
+    const mc_window *w = &x->window;
     int64_t at[3] = {0, 0, 0};
-    size_t rest = p, spatial = 1, taps = 1;
+    size_t taps = 1;
     for (int i = w->axes; i-- > 0;) {
-        at[i] = (int64_t)(rest % (size_t)w->out[i]) * w->stride[i] - w->pad_begin[i];
-        rest /= (size_t)w->out[i];
-        spatial *= (size_t)w->in[i];
+        at[i] = (int64_t)(p % (size_t)w->out[i]) * w->stride[i] - w->pad_begin[i];
+        p /= (size_t)w->out[i];
         taps *= (size_t)w->kernel[i];
     }
     for (size_t k = 0; k < taps; k++) {
         size_t left = k, place = 0, stride = 1;
         bool inside = true;
         for (int i = w->axes; i-- > 0;) {
-            const int64_t x = at[i] + (int64_t)(left % (size_t)w->kernel[i]) * w->dilation[i];
+            const int64_t to = at[i] + (int64_t)(left % (size_t)w->kernel[i]) * w->dilation[i];
             left /= (size_t)w->kernel[i];
-            inside = inside && x >= 0 && x < w->in[i];
-            place += inside ? (size_t)x * stride : 0;
+            inside = inside && to >= 0 && to < w->in[i];
+            place += inside ? (size_t)to * stride : 0;
             stride *= (size_t)w->in[i];
         }
-        for (size_t c = 0; c < channels; c++)
-            row[c * taps + k] = inside ? code[c * spatial + place] : 0;
+        for (size_t c = 0; c < x->channels; c++)
+            row[c * taps + k] = inside ? (float)x->code[c * x->spatial + place] : 0.0f;
     }
 }
 
-typedef struct {
-    mc_window window;
-    size_t samples, channels, outputs, groups; /* groups: of channels */
-    size_t inputs;                             /* columns of the weight */
-    size_t positions;                          /* outputs' spatial size */
-    size_t spatial;                            /* the inputs' */
-} conv;
-
-/* One sample of a convolution. */
-typedef struct {
-    float scale;
-    const float *bias; /* or NULL */
-    float *y;
-} conv_sample;
-
-static mc_status plan_conv(const mc_act_site *s, const mc_call *call, conv *c, mc_err *err)
+static void fill_windows(const void *of, size_t from, size_t n, float *code, float *scale)
 {
-    const mc_nd *x = call->in[0], *w = call->in[1];
-    if (!w) return mc_fail(err, MC_E_INTERNAL, "a convolution without a weight");
-    MC_TRY(mc_op_window(call, x, w->dim + 2, &c->window, err));
-    if (!matrix_of(s, call, &c->outputs, &c->inputs))
-        return mc_fail(err, MC_E_INTERNAL, "a site that does not fit integers");
-    c->samples = (size_t)x->dim[0];
-    c->channels = (size_t)x->dim[1];
-    c->groups = (size_t)mc_node_int(call->node, "group", 1);
-    c->positions = mc_nd_span(call->out[0], 2, call->out[0]->ndim);
-    c->spatial = mc_nd_span(x, 2, x->ndim);
-    if (c->groups == 0 || c->channels % c->groups || c->outputs % c->groups)
-        return mc_fail(err, MC_E_FORMAT, "%zu channels in %zu groups", c->channels, c->groups);
-    return MC_OK;
-}
-
-/* Memory that one sample is worked on in. */
-typedef struct {
-    int8_t *code; /* of the whole sample */
-    int16_t *row; /* positions x inputs, of one group of channels */
-    block b;
-} bench;
-
-static bool make_bench(const conv *c, const shape *w, size_t sample, mc_arena *mem, bench *m)
-{
-    m->code = MC_NEW_RAW(mem, int8_t, sample);
-    m->row = MC_NEW_RAW(mem, int16_t, c->positions * c->inputs);
-    return m->code && m->row && make_block(mem, OUTPUTS, w, c->inputs, &m->b);
-}
-
-/* Outputs [first, first + b->rows) at all positions of a sample. */
-static void convolve(const conv *c, const bench *m, size_t first, float scale, const float *bias,
-                     float *y)
-{
-    for (size_t o = 0; o < m->b.rows; o++) {
-        float *to = y + (first + o) * c->positions;
-        const float add = bias ? bias[first + o] : 0.0f;
-        for (size_t p = 0; p < c->positions; p++)
-            to[p] = scale * output(&m->b, o, m->row + p * c->inputs) + add;
+    const windows *x = of;
+    size_t taps = 1;
+    for (int i = 0; i < x->window.axes; i++) taps *= (size_t)x->window.kernel[i];
+    for (size_t t = 0; t < n; t++) {
+        gather(x, from + t, code + t * x->channels * taps);
+        scale[t] = x->scale;
     }
 }
 
-/* One group of channels of a sample whose codes are in m->code. */
-static mc_status run_group(const mc_act_site *s, const conv *c, size_t group, conv_sample sample,
-                           bench *m, mc_arena mem, mc_err *err)
+static bool plan_conv(const mc_act_site *s, const mc_call *call, product *p, size_t *groups)
 {
-    shape w;
-    if (!shape_of(s, &w)) return mc_fail(err, MC_E_INTERNAL, "a weight without codes");
-    const size_t channels = c->channels / c->groups, outputs = c->outputs / c->groups;
-    const int8_t *code = m->code + group * channels * c->spatial;
-    for (size_t p = 0; p < c->positions; p++)
-        gather(&c->window, code, channels, p, m->row + p * c->inputs);
+    const mc_nd *y = call->out[0];
+    *p = (product){.site = s, .weight = spec_of(s), .fill = fill_windows, .y_row = 1};
+    const int64_t group = mc_node_int(call->node, "group", 1);
+    if (!p->weight || !matrix_of(s, call, &p->outputs, &p->inputs) || group < 1) return false;
+    *groups = (size_t)group;
+    if (call->in[0]->dim[1] % group || y->dim[1] % group) return false;
+    p->outputs /= *groups;
+    p->rows = mc_nd_span(y, 2, y->ndim);
+    p->y_col = p->rows;
+    return true;
+}
 
-    const size_t end = (group + 1) * outputs;
-    for (size_t first = group * outputs; first < end; first += OUTPUTS) {
-        m->b.rows = end - first < OUTPUTS ? end - first : OUTPUTS;
-        MC_TRY(load_block(s, &w, first, mem, &m->b, err));
-        convolve(c, m, first, sample.scale, sample.bias, sample.y);
+/* One sample, whose codes lie at x->code; `y` is where its outputs go. */
+static mc_status run_sample(const mc_call *call, product p, windows x, float *y, mc_arena mem,
+                            mc_err *err)
+{
+    const mc_nd *bias = call->ins > 2 ? call->in[2] : NULL;
+    const size_t outputs = mc_nd_span(call->out[0], 1, 2);
+    p.of = &x;
+    p.bias_col = 1;
+    for (p.first = 0; p.first < outputs; p.first += p.outputs) {
+        p.y = y + p.first * p.rows;
+        p.bias = bias ? (const float *)bias->data + p.first : NULL;
+        MC_TRY(run_product(&p, mem, err));
+        x.code += x.channels * x.spatial;
     }
     return MC_OK;
 }
 
 static mc_status run_conv(const mc_act_site *s, const mc_call *call, mc_err *err)
 {
-    conv c;
-    shape w;
-    bench m;
-    MC_TRY(plan_conv(s, call, &c, err));
-    if (!shape_of(s, &w)) return mc_fail(err, MC_E_INTERNAL, "a weight without codes");
-    const size_t sample = c.channels * c.spatial;
+    product p;
+    size_t groups;
+    windows x = {.channels = 0};
     mc_arena mem = call->scratch;
-    if (!make_bench(&c, &w, sample, &mem, &m)) return mc_no_room(err, "a convolution in integers");
-    const mc_nd *bias = call->ins > 2 ? call->in[2] : NULL;
-    for (size_t n = 0; n < c.samples; n++) {
-        const float *x = (const float *)call->in[0]->data + n * sample;
-        const conv_sample now = {
-            .scale = mc_act_codes(s->bits, x, sample, m.code),
-            .bias = bias ? bias->data : NULL,
-            .y = (float *)call->out[0]->data + n * c.outputs * c.positions,
-        };
-        for (size_t g = 0; g < c.groups; g++) MC_TRY(run_group(s, &c, g, now, &m, mem, err));
+    const mc_nd *in = call->in[0];
+    if (!plan_conv(s, call, &p, &groups)) return not_fitting(err);
+    MC_TRY(mc_op_window(call, in, call->in[1]->dim + 2, &x.window, err));
+    const size_t sample = mc_nd_span(in, 1, in->ndim), samples = (size_t)in->dim[0];
+    int8_t *code = MC_NEW_RAW(&mem, int8_t, sample);
+    if (!code) return mc_no_room(err, "a convolution in integers");
+    x.channels = mc_nd_span(in, 1, 2) / groups;
+    x.spatial = mc_nd_span(in, 2, in->ndim);
+    x.code = code;
+    for (size_t n = 0; n < samples; n++) {
+        float *y =
+            (float *)call->out[0]->data + n * mc_nd_span(call->out[0], 1, call->out[0]->ndim);
+        x.scale = mc_act_codes(s->bits, (const float *)in->data + n * sample, sample, code);
+        MC_TRY(run_sample(call, p, x, y, mem, err));
     }
     return MC_OK;
 }
+
+/* ---- both ---- */
 
 mc_status mc_act_integer_run(const mc_act_site *s, const mc_call *call, mc_err *err)
 {
@@ -350,16 +402,13 @@ mc_status mc_act_integer_run(const mc_act_site *s, const mc_call *call, mc_err *
 size_t mc_act_integer_scratch(const mc_act_site *s, const mc_call *call)
 {
     enum { ALIGN = 1024 }; /* of each allocation, poisoned edges included */
-    shape w;
-    size_t outputs, inputs;
-    if (!shape_of(s, &w) || !matrix_of(s, call, &outputs, &inputs)) return 0;
-    const bool windows = s->site->kind == MC_SITE_CONV;
-    const size_t rows =
-        windows ? mc_nd_span(call->out[0], 2, call->out[0]->ndim) : call->in[0]->count / inputs;
-    const size_t codes = windows ? call->in[0]->count : inputs;
-    const size_t group = w.group < inputs ? w.group : inputs;
-    const bool whole = w.rows == 1 && outputs > 1;
-    return codes + rows * (inputs * sizeof(int16_t) + sizeof(float)) +
-           OUTPUTS * (inputs * sizeof(int16_t) + inputs / group * 2 * sizeof(float)) +
-           mc_qmat_bytes(&w.grid, whole ? 1 : OUTPUTS, w.cols, w.group) + 8 * ALIGN;
+    product p;
+    size_t groups, narrow;
+    const bool conv = s->site->kind == MC_SITE_CONV;
+    if (conv ? !plan_conv(s, call, &p, &groups) : !plan_matrix(s, call, &p)) return 0;
+    narrow = conv ? mc_nd_span(call->in[0], 1, call->in[0]->ndim) : p.inputs;
+    const mc_weight_shape codes = mc_weight_code_shape(p.weight);
+    const size_t rows = p.weight->group == 0 ? 1 : OUTPUTS;
+    return narrow + bench_bytes(&p) +
+           mc_qmat_bytes(&p.weight->grid, rows, codes.cols, codes.group) + 16 * ALIGN;
 }

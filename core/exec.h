@@ -11,8 +11,8 @@
 #include "core/graph.h"
 #include "core/nd.h"
 #include "core/op.h"
-#include "core/qmat.h"
 #include "core/site.h"
+#include "core/weight.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,10 +25,10 @@ struct mc_weights {
     mc_status (*read)(const mc_weights *from, const mc_tensor *tensor, uint64_t first,
                       uint64_t count, float *out, mc_err *err);
 
-    /* Is the tensor quantized there? Then codes(..) gives rows [row, row + rows) of the matrix that
-     * its codes were computed on (mc_weight_code_shape), in `mem`. Both NULL: never. */
-    bool (*quantized)(const mc_weights *from, const mc_tensor *tensor, mc_grid *grid,
-                      size_t *rows, size_t *cols, size_t *group);
+    /* What the tensor is there when it is quantized, else NULL. Then codes(…) gives rows
+     * [row, row + rows) of the matrix that its codes were computed on (mc_weight_code_shape), in
+     * `mem`. Both NULL: never. */
+    const mc_weight_spec *(*quantized)(const mc_weights *from, const mc_tensor *tensor);
     mc_status (*codes)(const mc_weights *from, const mc_tensor *tensor, size_t row, size_t rows,
                        mc_arena *mem, mc_qmat *out, mc_err *err);
 };

@@ -141,7 +141,7 @@ void mc_map_release(const mc_map *map, size_t from, size_t to)
 
 void mc_map_passed(const mc_map *map, size_t from, size_t to)
 {
-    const size_t around = (size_t)1 << 17; /* Linux maps 64 KiB around a page that is touched */
+    const size_t around = (size_t)2 << 20; /* Linux maps so much for one page that is touched */
     if (to > map->size) to = map->size;
     mc_map_release(map, from > around ? from - around : 0,
                    map->size - to > around ? to + around : map->size);

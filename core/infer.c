@@ -211,6 +211,7 @@ static void believe(const infer *f, mc_id value)
 
 static mc_status infer_node(infer *f, const mc_node *node, mc_err *err)
 {
+    if (node->outs == 0) return MC_OK;
     for (size_t i = 0; i < node->ins; i++)
         f->in[i] = node->in[i] == MC_NONE ? NULL : &f->value[node->in[i]];
     for (size_t i = 0; i < node->outs; i++)

@@ -33,10 +33,11 @@ typedef struct {
 
 /* ---- finding ---- */
 
-/* The same dimensions, as far as they are known. */
+/* The same size, as far as it is known. */
 static bool same_dim(const mc_match *m, mc_id a, mc_id b, int axis)
 {
-    return mc_match_dim(m, a, axis) == mc_match_dim(m, b, axis);
+    const mc_size x = mc_match_size(m, a, axis), y = mc_match_size(m, b, axis);
+    return mc_match_same_size(x, y) || (x.known < 0 && y.known < 0);
 }
 
 /* Takes factors that are numbers off a value, as far as nothing else needs them. */
@@ -168,11 +169,14 @@ static mc_id folded_turn(const mc_match *m, mc_id k_turned)
     const mc_id k = mc_in(fold, 0), three = mc_in(turn, 0);
     if (mc_match_rank(m, k) != 4 || mc_match_rank(m, three) != 3) return MC_NONE;
     for (int axis = -2; axis < 0; axis++) {
-        const int64_t n = mc_match_dim(m, k, axis);
-        if (n < 0 || mc_match_dim(m, three, axis) != n || mc_match_dim(m, k_turned, -3 - axis) != n)
+        const mc_size n = mc_match_size(m, k, axis);
+        if (!mc_match_same_size(n, mc_match_size(m, three, axis)) ||
+            !mc_match_same_size(n, mc_match_size(m, k_turned, -3 - axis)))
             return MC_NONE;
     }
-    return same_dim(m, k, k_turned, 0) && same_dim(m, k, k_turned, 1) ? k : MC_NONE;
+    /* What is left is as many in all, so with one of the two the other is the same too. */
+    const mc_size heads = mc_match_size(m, k, 1);
+    return mc_match_same_size(heads, mc_match_size(m, k_turned, 1)) ? k : MC_NONE;
 }
 
 static mc_id transposed(mc_match *m, mc_id value, const int64_t perm[4])

@@ -42,6 +42,16 @@ bool mc_match_is_f32(const mc_match *m, mc_id value);
 int mc_match_rank(const mc_match *m, mc_id value);
 int64_t mc_match_dim(const mc_match *m, mc_id value, int axis);
 
+/* A size as far back as it can be followed through Reshape and Transpose: known, or else (known < 0)
+ * that of `of` along `axis`. */
+typedef struct {
+    int64_t known;
+    mc_id of;
+    int axis;
+} mc_size;
+mc_size mc_match_size(const mc_match *m, mc_id value, int axis);
+bool mc_match_same_size(mc_size a, mc_size b);
+
 /* Both F32 and of one known rank: only arithmetic in f32 may be regrouped (every step of a smaller
  * float is rounded to it), and constants of one element may not add dimensions. */
 bool mc_match_alike(const mc_match *m, mc_id a, mc_id b);

@@ -11,6 +11,7 @@ typedef struct {
     const mc_tensor *tensor;
     bool transposed; /* seen as the transpose of (all but the last dimension) x the last */
     bool through;
+    bool scaled;
     bool part; /* cut out of a stack along its first dimension */
 } origin;
 
@@ -68,6 +69,32 @@ static bool cuts(const mc_graph *g, const mc_node *n)
     return mc_node_is(n, "", "Slice") && sliced_axis(g, n) == 0;
 }
 
+static const mc_node *maker_of(const mc_graph *g, mc_id value)
+{
+    const mc_id producer = value == MC_NONE ? MC_NONE : g->value[value].producer;
+    return producer == MC_NONE ? NULL : &g->node[producer];
+}
+
+/* Does the value follow from constants alone? `steps` is how many nodes may be looked at. */
+static bool from_constants(const mc_graph *g, mc_id value, int *steps)
+{
+    if (value == MC_NONE || g->value[value].constant) return true;
+    const mc_node *n = maker_of(g, value);
+    if (!n || (*steps)-- <= 0) return false;
+    bool all = n->ins > 0;
+    for (size_t i = 0; i < n->ins && all; i++) all = from_constants(g, n->in[i], steps);
+    return all;
+}
+
+/* Does it multiply a weight, its first input, by a factor for each output? As the pass batchnorm
+ * writes it: the factors follow from constants and are spread by a Reshape. */
+static bool scales(const mc_graph *g, const mc_node *n)
+{
+    int steps = MOST_STEPS;
+    const mc_node *spread = mc_node_is(n, "", "Mul") ? maker_of(g, input_of(n, 1)) : NULL;
+    return spread && mc_node_is(spread, "", "Reshape") && from_constants(g, n->in[1], &steps);
+}
+
 /* What a node makes of what it sees; false when that is no matrix of weights any more. */
 static bool pass(const mc_graph *g, const mc_node *n, origin *o)
 {
@@ -76,6 +103,7 @@ static bool pass(const mc_graph *g, const mc_node *n, origin *o)
         o->transposed = !o->transposed;
         return swaps(n, o->tensor);
     }
+    if (scales(g, n)) return o->scaled = true;
     o->part = true;
     return o->tensor->ndim == 3 && cuts(g, n);
 }
@@ -163,6 +191,7 @@ static bool site_of(const mc_graph *g, mc_id node, const role *r, mc_site *out)
                      .weight = o.tensor,
                      .transposed = r->kind == MC_SITE_LINEAR && outputs_last != o.transposed,
                      .through = o.through,
+                     .scaled = o.scaled,
                      .part = o.part};
     return true;
 }

@@ -2,8 +2,8 @@
  * Linear, Gather of an embedding, gates of LSTM and GRU, experts.
  *
  * A weight that reaches its node through Transpose, Identity, Cast or Reshape is still that node's
- * weight, and so is a matrix cut out of a stack of them (experts in one tensor); one weight may have
- * several sites (tied embeddings, shared blocks, stacks). */
+ * weight, and so is a matrix cut out of a stack of them (experts in one tensor). One weight may
+ * have several sites (tied embeddings, shared blocks, stacks). */
 #ifndef MC_CORE_SITE_H
 #define MC_CORE_SITE_H
 
@@ -28,7 +28,9 @@ typedef struct {
     unsigned activation_input;
     const mc_tensor *weight; /* the source's tensor */
     bool transposed;         /* the tensor is [in, out]: its matrix is the transpose */
-    bool through;            /* the node sees the weight through other nodes */
+    bool through;            /* the node sees the weight through other nodes, */
+    bool scaled;             /* of which one multiplies its outputs by constants (a folded
+                                BatchNormalization) */
     bool part;               /* and only a part of it: the tensor is a stack of matrices */
     bool router;             /* chooses experts */
     bool last;               /* its output reaches the graph's outputs through no other site */

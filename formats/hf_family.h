@@ -2,8 +2,8 @@
  *
  * To add a family, write formats/hf_<name>.c that defines mc_family_<name>, and add it to the list
  * (those that differ by a few flags share a file). What families are built of stands in
- * hf_blocks.h, what decoders of Llama's descent share in hf_decoder.h, what older transformers share
- * in hf_classic.h. */
+ * hf_blocks.h, what decoders of Llama's descent share in hf_decoder.h, what older transformers
+ * share in hf_classic.h. */
 #ifndef MC_FORMATS_HF_FAMILY_H
 #define MC_FORMATS_HF_FAMILY_H
 

@@ -162,10 +162,10 @@ static mc_status take_dictionary(parser *p, mc_array *a)
 mc_status mc_npy_parse(const unsigned char *bytes, size_t n, const char *name, mc_array *a,
                        mc_err *err)
 {
+    if (n < 8 || memcmp(bytes, "\x93NUMPY", 6) != 0)
+        return mc_fail(err, MC_E_FORMAT, "%s: not a .npy file", name);
     mc_cursor file = {bytes, bytes + n};
     const unsigned char *magic = mc_take(&file, 8);
-    if (!magic || memcmp(magic, "\x93NUMPY", 6) != 0)
-        return mc_fail(err, MC_E_FORMAT, "%s: not a .npy file", name);
     if (magic[6] < 1 || magic[6] > 3 || magic[7] != 0)
         return mc_fail(err, MC_E_UNSUPPORTED,
                        "%s: version %u.%u of .npy (1.0, 2.0 and 3.0 are known)", name,

@@ -105,11 +105,21 @@ static mc_status put_inputs(mc_onnx_writing *w, const mc_onnx_written *s)
     return MC_OK;
 }
 
+/* The field of the file that stands at the same place when it is about this value, else any: a file
+ * may list one value twice. */
 static mc_status put_outputs(mc_onnx_writing *w, const mc_onnx_written *s)
 {
+    mc_cursor in = s->raw;
+    mc_wire_field f;
     for (size_t i = 0; i < s->graph->outputs; i++) {
         const mc_id id = s->graph->output[i];
-        MC_TRY(put_end(w, s, s->at->output, id, id == MC_NONE ? (mc_raw){0} : s->output[id]));
+        mc_raw raw = {0};
+        while (mc_wire_next(&in, &f) && f.number != s->at->output) continue;
+        if (f.number == s->at->output && find(s, mc_onnx_part(f.bytes, 1)) == id)
+            raw = (mc_raw){f.from, (size_t)(in.at - f.from)};
+        else if (id != MC_NONE)
+            raw = s->output[id];
+        MC_TRY(put_end(w, s, s->at->output, id, raw));
     }
     return MC_OK;
 }

@@ -112,8 +112,9 @@ mc_status mc_onnx_put_attr(mc_onnx_writing *w, mc_onnx_written *s, uint32_t fiel
     }
     const size_t message = mc_emit_begin(&w->emit, field);
     const mc_status status = a->raw.at ? put_opened(w, s, node, a) : put_made(w, s, node, a);
+    if (status != MC_OK) return mc_wrap(w->err, "attribute %s", mc_quote(a->name).text);
     mc_emit_end(&w->emit, message);
-    return status == MC_OK ? MC_OK : mc_wrap(w->err, "attribute %s", mc_quote(a->name).text);
+    return MC_OK;
 }
 
 /* ---- nodes ---- */
@@ -186,8 +187,8 @@ mc_status mc_onnx_put_node(mc_onnx_writing *w, mc_onnx_written *s, mc_id node)
     const mc_node *n = &s->graph->node[node];
     const size_t message = mc_emit_begin(&w->emit, s->at->node);
     const mc_status status = n->raw.at ? put_file_fields(w, s, n) : put_fields(w, s, n);
-    mc_emit_end(&w->emit, message);
-    if (status == MC_OK) return MC_OK;
     char text[MC_NODE_TEXT];
-    return mc_wrap(w->err, "%s", mc_node_show(s->graph, node, text));
+    if (status != MC_OK) return mc_wrap(w->err, "%s", mc_node_show(s->graph, node, text));
+    mc_emit_end(&w->emit, message);
+    return MC_OK;
 }

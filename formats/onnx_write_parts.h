@@ -55,7 +55,7 @@ typedef struct {
 /* Bytes that mc_onnx_enter takes for all graphs of a model; refuses graphs that lie too deep. */
 mc_status mc_onnx_written_memory(const mc_model *model, size_t *bytes, mc_err *err);
 
-/* Makes a graph known, or finds what an earlier pass made of it. `raw` of no bytes: from no file. */
+/* Makes a graph known, or finds what an earlier pass made of it. raw.at NULL: from no file. */
 mc_status mc_onnx_enter(mc_onnx_writing *w, const mc_graph *graph, mc_cursor raw, bool is_function,
                         mc_onnx_written *outer, mc_onnx_written **out);
 

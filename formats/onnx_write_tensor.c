@@ -119,7 +119,7 @@ mc_status mc_onnx_put_tensor(mc_onnx_writing *w, uint32_t field, const mc_onnx_p
 {
     if (p->tensor->dtype == MC_STRING) return put_strings(w, field, p);
     const size_t message = mc_emit_begin(&w->emit, field);
-    const mc_status status = put_numbers(w, p);
+    MC_TRY(put_numbers(w, p));
     mc_emit_end(&w->emit, message);
-    return status;
+    return MC_OK;
 }

@@ -35,18 +35,12 @@ static mc_status read_weights(const mc_weights *from, const mc_tensor *t, uint64
     return mc_container_to_f32(w->container, i, first, count, out, err);
 }
 
-static bool is_quantized(const mc_weights *from, const mc_tensor *t, mc_grid *grid, size_t *rows,
-                         size_t *cols, size_t *group)
+static const mc_weight_spec *quantized(const mc_weights *from, const mc_tensor *t)
 {
     const mc_container_weights *w = (const mc_container_weights *)from;
     const uint32_t i = find(w, t->name);
-    if (i == EMPTY || w->container->weight[i].form != MC_FORM_QUANTIZED) return false;
-    const mc_weight_shape shape = mc_weight_code_shape(&w->container->weight[i]);
-    *grid = w->container->weight[i].grid;
-    *rows = shape.rows;
-    *cols = shape.cols;
-    *group = shape.group;
-    return true;
+    const mc_weight_spec *spec = i == EMPTY ? NULL : &w->container->weight[i];
+    return spec && spec->form == MC_FORM_QUANTIZED ? spec : NULL;
 }
 
 static mc_status read_codes(const mc_weights *from, const mc_tensor *t, size_t row, size_t rows,
@@ -74,7 +68,7 @@ mc_status mc_container_weights_open(const mc_container *c, mc_arena *mem, mc_con
         place[at & (places - 1)] = (uint32_t)i;
     }
     *out = (mc_container_weights){
-        .weights = {.read = read_weights, .quantized = is_quantized, .codes = read_codes},
+        .weights = {.read = read_weights, .quantized = quantized, .codes = read_codes},
         .container = c,
         .place = place,
         .places = places,

@@ -44,8 +44,13 @@ enum { SHOWN = 64 }; /* of a name that nobody knows */
 static mc_status unknown_metric(const char *name, size_t bytes, mc_arena scratch, mc_err *err)
 {
     char *all = mc_format(&scratch, "%s", "");
-    for (size_t i = 0; all && mc_metric_at(i); i++)
-        all = mc_format(&scratch, "%s%s%s", all, i ? ", " : "", mc_metric_at(i)->name);
+    bool data = false;
+    for (size_t i = 0; all && mc_metric_at(i); i++) {
+        const mc_metric *metric = mc_metric_at(i);
+        const char *between = metric->needs_data && !data ? "; with --data also: " : ", ";
+        data = metric->needs_data;
+        all = mc_format(&scratch, "%s%s%s", all, i ? between : "", metric->name);
+    }
     if (!all) return mc_no_room(err, "the list of metrics");
 
     mc_nearest choice = {.text = name, .length = bytes};

@@ -93,7 +93,8 @@ typedef struct {
     size_t outcomes;
     mc_site_report *site; /* in the order of the graph; measured on the first data set */
     size_t sites;
-    const size_t *worst_first; /* their indices by rising output_sqnr_db */
+    const size_t *worst_first; /* their indices by rising output_sqnr_db: NaN last where
+                                  nothing was seen, first where a number was none */
     uint64_t site_samples;     /* how many samples sites were compared on */
     const char *simulated;     /* how activations were computed: "float", "fake-quant", "integer" */
     unsigned activation_bits;  /* 16: not quantized */

@@ -1,6 +1,6 @@
 /* What a container costs, measured on the written file: its weights (verify_weights.c), what the
- * model does with them (verify_data.h), the gates (gate.c) and their three forms: text, JSON (design: stable keys, schema mcompress-report/1) and
- * one HTML page. */
+ * model does with them (verify_data.h), the gates (gate.c) and their three forms: text, JSON (keys
+ * are stable, schema mcompress-report/1) and one HTML page. */
 #ifndef MC_VERIFY_REPORT_H
 #define MC_VERIFY_REPORT_H
 
@@ -161,7 +161,8 @@ typedef struct {
  * gate points at constants. */
 mc_status mc_gate_parse(const char *text, mc_arena *mem, mc_gate *out, mc_err *err);
 
-/* Judges; NaN fails every comparison, and out->strict those that are underpowered. Sets out->gate, gates, pass. */
+/* Judges. NaN fails every comparison; out->strict fails those that are underpowered. Sets
+ * out->gate, gates, pass. */
 mc_status mc_gates_apply(const mc_gate *gate, size_t gates, mc_arena *mem, mc_report *out,
                          mc_err *err);
 

@@ -219,15 +219,17 @@ static void add_kl_grid(mc_text *to, const spread *s, double top, double step)
     }
 }
 
-static void add_kl_mark(mc_text *to, const spread *s, double kl, const char *text, bool left)
+/* Its text stands where there is more room. */
+static void add_kl_mark(mc_text *to, const spread *s, double kl, const char *text, int y)
 {
     if (!(kl > 0.0)) return;
     const double x = kl_x(s, kl);
-    const double from[2] = {x, 4.0}, end[2] = {x, mc_page_plot_y(0.0)};
+    const bool left = x > 0.5;
+    const double from[2] = {x, (double)y - 8.0}, end[2] = {x, mc_page_plot_y(0.0)};
     add_link(to, "mark", from, end);
     mc_text_add(to, "<text x=\"");
     mc_page_percent(to, left ? x - 0.005 : x + 0.005);
-    mc_text_addf(to, "\" y=\"12\" text-anchor=\"%s\">%s ", left ? "end" : "start", text);
+    mc_text_addf(to, "\" y=\"%d\" text-anchor=\"%s\">%s ", y, left ? "end" : "start", text);
     mc_out_real(to, kl);
     mc_text_add(to, "</text>");
 }
@@ -263,8 +265,8 @@ static void draw_divergence(mc_text *to, const mc_outcome *o, const spread *s)
     mc_text_add(to, " nats.</desc>\n");
     add_kl_grid(to, s, top, step);
     add_kl_bars(to, o, s, top);
-    add_kl_mark(to, s, o->kl_median, "median", true);
-    add_kl_mark(to, s, o->kl_p99, "99 %", false);
+    add_kl_mark(to, s, o->kl_median, "median", 26);
+    add_kl_mark(to, s, o->kl_p99, "99 %", 12);
     mc_text_add(to, "</svg>\n");
 }
 

@@ -1,6 +1,6 @@
 /* The report as one HTML page that needs no network and no script: headline, verdict, key figures,
  * gates, what the models did (report_html_data.c, report_charts_data.c), the drawings of weights
- * (report_charts.c, report_codes.c), all tensors (report_table.c) and where the numbers come from. */
+ * (report_charts.c, report_codes.c), all tensors (report_table.c), where the numbers come from. */
 #include "verify/report_page.h"
 
 #include "core/bytes.h"

@@ -1,5 +1,5 @@
-/* What running the models gave, in the HTML report: key figures, tables of figures, of data sets and
- * of sites, and continuations to read. Drawings: report_charts_data.c. */
+/* What running the models gave, in the HTML report: key figures, tables of figures, data sets and
+ * sites, and continuations to read. Drawings: report_charts_data.c. */
 #include "verify/report_page.h"
 
 #include <inttypes.h>
@@ -111,12 +111,10 @@ static void end_row(mc_text *to)
     mc_text_add(to, "</td></tr>\n");
 }
 
-/* A figure of the two models together stands in the last column. */
+/* A figure of the two models together. */
 static void begin_joint_row(mc_text *to, const char *title)
 {
-    begin_row(to, title);
-    next_cell(to);
-    next_cell(to);
+    mc_text_addf(to, "<tr><th scope=\"row\">%s</th><td class=\"n\" colspan=\"3\">", title);
 }
 
 /* What was lost of a share of 1, as a change: "-0.15 %", "+0.05 %". */

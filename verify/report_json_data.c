@@ -1,4 +1,4 @@
-/* What running the models gave, as JSON: "sites", "model" (the first data set) and "domains" (all of
+/* What running the models gave, as JSON: "sites", "model" (the first data set), "domains" (all of
  * them). A figure that does not apply is null. */
 #include "verify/text_out.h"
 

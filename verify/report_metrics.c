@@ -70,8 +70,8 @@ static double seen(const mc_report *r, uint64_t value)
     return r->data && value > 0 && value < UINT64_MAX ? (double)value : NOT_MEASURED;
 }
 
-/* X(name, section, unit, summary, expression of r): what the weights tell, and what needs the models
- * to be run. */
+/* X(name, section, unit, summary, expression of r): what the weights tell, and what the models
+ * must be run for. */
 #define WEIGHT_METRICS(X)                                                                         \
     X(source_bytes, "size", BYTES, "bytes of the source: weights, and files carried along",       \
       (double)r->source_bytes)                                                                    \

@@ -56,8 +56,8 @@ const char *const mc_page_style[] = {
 
     /* key figures, sections */
     ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(164px,1fr));gap:1px;"
-    "background:var(--line);border:1px solid var(--line);border-radius:12px;overflow:hidden}\n"
-    ".tiles div{background:var(--sheet);padding:16px 18px 15px;min-width:0}\n"
+    "background:var(--sheet);border:1px solid var(--line);border-radius:12px;overflow:hidden}\n"
+    ".tiles div{box-shadow:0 0 0 1px var(--line);padding:16px 18px 15px;min-width:0}\n"
     ".tiles dt{font-size:13px;color:var(--soft)}\n"
     ".tiles dd{font-size:12.5px;line-height:1.4;color:var(--soft);overflow-wrap:anywhere}\n"
     ".tiles b{display:block;font-size:25px;line-height:1.25;font-weight:680;letter-spacing:-.02em;"
@@ -189,7 +189,7 @@ const char *const mc_page_style[] = {
     ".gates .fail>:first-child{box-shadow:-14px 0 0 var(--fail-soft)}"
     ".gates .fail>:last-child{box-shadow:14px 0 0 var(--fail-soft)}.gates .mark{width:auto}"
     ".gates td,.gates th{font-size:12.5px;padding-right:9px}"
-    "th,td{padding-right:12px}"
+    "th,td{padding-right:12px}.figures th,.figures td{font-size:12px;padding-right:8px}"
     ".tensors .name{min-width:42vw;max-width:46vw}"
     ".rows li{grid-template-columns:minmax(0,1fr) 4.8rem;margin-top:5px}"
     ".rows .name{grid-column:1/-1;text-align:left;white-space:normal;overflow-wrap:anywhere}"

@@ -51,7 +51,8 @@ double mc_quantile(const mc_quantiles *q, double share); /* NaN without values, 
 
 /* ---- area under the ROC curve in fixed memory ---- */
 
-/* Scores by the upper bits of their f32: ties of scores that differ by less than 2^-9 count half. */
+/* Scores by the upper bits of their f32: those that share them, apart by less than 2^-9 of their
+ * size, count half. */
 enum { MC_ROC_BINS = 1 << 18 };
 typedef struct {
     uint32_t *negative, *positive; /* MC_ROC_BINS each */

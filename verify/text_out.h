@@ -22,8 +22,8 @@ void mc_out_real(mc_text *to, double value);
 void mc_out_fixed_or_dash(mc_text *to, double value, int decimals);
 void mc_out_real_or_dash(mc_text *to, double value);
 
-/* "1.0193 ± 0.0011", with two digits of the error, but two decimals at least; without it when it is
- * NaN. */
+/* "1.0193 ± 0.0011", with two digits of the error, at least two decimals; the value alone when it
+ * is NaN. */
 void mc_out_with_error(mc_text *to, double value, double error);
 
 /* As few decimals as the number needs: 20, 0.001. For what a person wrote. */

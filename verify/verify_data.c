@@ -38,12 +38,11 @@ typedef struct {
 
 static mc_status open_models(session *s, mc_err *err)
 {
+    /* What a norm is folded into is no longer the container's weight, and no site. */
     static const char *const no_folding[] = {"batchnorm", NULL};
     const mc_data_input *in = s->in;
-    const bool integer = in->numerics == MC_NUMERICS_INTEGER;
     mc_arena *mem = &s->work.arena;
-    MC_TRY(
-        mc_graph_prepare(in->reference->graph, integer ? no_folding : NULL, mem, &s->graph, err));
+    MC_TRY(mc_graph_prepare(in->reference->graph, no_folding, mem, &s->graph, err));
     MC_TRY(mc_sites_find(s->graph, mem, &s->sites, err));
     MC_TRY(mc_container_weights_open(in->container, mem, &s->weights, err));
     mc_exec_options options = {.name = in->reference->path,
@@ -264,7 +263,7 @@ static mc_status run_set(session *s, size_t i, mc_arena *mem, mc_data_report *ou
 
 static double decibels(double signal, double noise)
 {
-    if (signal == 0.0 && noise == 0.0) return (double)NAN; /* nothing came by */
+    if (signal == 0.0 && noise == 0.0) return (double)NAN; /* nothing came by, or nothing but 0 */
     return noise == 0.0 ? (double)INFINITY : 10.0 * log10(signal / noise);
 }
 
@@ -288,8 +287,8 @@ typedef struct {
 static int by_sqnr(const void *a, const void *b)
 {
     const ranked *x = a, *y = b;
-    const double p = isnan(x->sqnr) ? (double)INFINITY : x->sqnr;
-    const double q = isnan(y->sqnr) ? (double)INFINITY : y->sqnr;
+    const double p = isnan(x->sqnr) ? -(double)INFINITY : x->sqnr; /* went wrong: the worst */
+    const double q = isnan(y->sqnr) ? -(double)INFINITY : y->sqnr;
     if (p != q) return p < q ? -1 : 1;
     return x->at < y->at ? -1 : 1;
 }
@@ -317,6 +316,7 @@ static mc_status report_sites(const session *s, mc_arena *mem, mc_data_report *o
         };
         if (!out->site[i].name) return mc_no_room(err, "the sites of a report");
         rank[i] = (ranked){out->site[i].output_sqnr_db, i};
+        if (sums->yy == 0.0 && sums->ee == 0.0) rank[i].sqnr = (double)INFINITY;
     }
     qsort(rank, n, sizeof *rank, by_sqnr);
     for (size_t i = 0; i < n; i++) order[i] = rank[i].at;

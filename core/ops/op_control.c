@@ -178,6 +178,9 @@ static mc_status give_states(const iteration *it, mc_err *err)
 
 /* ---- Loop ---- */
 
+/* A loop that only its own condition ends may never end; no model comes near this. */
+enum { LOOP_MOST = 1 << 19 };
+
 static mc_status loop_parts(const mc_call *call, iteration *it, mc_err *err)
 {
     *it = (iteration){.call = call, .head = 1, .first = 2};
@@ -238,6 +241,9 @@ static mc_status loop_all(iteration *it, mc_err *err)
         if (!it->in[2 + i]) return mc_fail(err, MC_E_FORMAT, "state %zu is missing", i);
     }
     for (; go_on && number < most; number++) {
+        if (number == LOOP_MOST)
+            return mc_fail(err, MC_E_UNSUPPORTED, "it goes on after %d iterations (at most)",
+                           (int)LOOP_MOST);
         MC_TRY(iterate(it, err));
         MC_TRY(read_flag(it->out[0], "the condition that the body gives", &go_on, err));
         it->call->host->drop(it->call->host, it->out[0]);

@@ -255,14 +255,12 @@ static mc_status even_parts(const mc_call *call, int64_t length, int64_t *even, 
         const int64_t asked = mc_node_int(call->node, "num_outputs", 0);
         if (asked != parts)
             return mc_fail(err, MC_E_FORMAT,
-                           "num_outputs is %lld and split is not given, for %lld "
-                           "outputs",
+                           "num_outputs is %lld and split is not given, for %lld outputs",
                            (long long)asked, (long long)parts);
         if (length >= 0) *even = length / parts + (length % parts != 0);
         if (length >= 0 && *even * (parts - 1) > length)
             return mc_fail(err, MC_E_FORMAT,
-                           "a length of %lld cannot be split into %lld parts of "
-                           "%lld",
+                           "a length of %lld cannot be split into %lld parts of %lld",
                            (long long)length, (long long)parts, (long long)*even);
         return MC_OK;
     }
@@ -524,8 +522,7 @@ static mc_status read_reverse(const mc_call *call, int *batch, int *time, mc_err
     const int64_t t = mc_node_int(call->node, "time_axis", 0);
     if (b < 0 || b > 1 || t < 0 || t > 1 || b == t)
         return mc_fail(err, MC_E_FORMAT,
-                       "batch_axis is %lld and time_axis %lld (0 and 1 are "
-                       "allowed, once each)",
+                       "batch_axis is %lld and time_axis %lld (0 and 1 are allowed, once each)",
                        (long long)b, (long long)t);
     *batch = (int)b;
     *time = (int)t;
@@ -564,9 +561,8 @@ static mc_status run_reverse(const mc_call *call, mc_err *err)
         const int64_t length = mc_nd_int(call->in[1], b);
         if (length < 0 || length > (int64_t)steps)
             return mc_fail(err, MC_E_FORMAT,
-                           "the length of sample %zu is %lld (0 to %zu are "
-                           "allowed)",
-                           b, (long long)length, steps);
+                           "the length of sample %zu is %lld (0 to %zu are allowed)", b,
+                           (long long)length, steps);
         for (size_t t = 0; t < steps && run > 0; t++) {
             const size_t source = t < (size_t)length ? (size_t)length - 1 - t : t;
             memcpy(to + t * step_run + b * sample_run, from + source * step_run + b * sample_run,

@@ -7,10 +7,10 @@
 
 enum { MC_LEGACY_BEFORE = 7 }; /* the first version with numpy's broadcasting */
 
-/* in[i] as it broadcasts to in[0] by numpy's rules: itself from version 7 on. Before, its dimensions
- * are those of in[0] from `axis` on (the last ones when there is no such attribute), one element
- * goes with everything, and without `broadcast` both have one shape. MC_E_FORMAT when they do not
- * fit. Dimensions of 1 stretch: models of that time have biases of C x 1 x 1. */
+/* in[i] as it broadcasts to in[0] by numpy's rules: itself from version 7 on. Before, its
+ * dimensions are those of in[0] from `axis` on (the last ones when there is no such attribute), one
+ * element goes with everything, and without `broadcast` both have one shape. MC_E_FORMAT when they
+ * do not fit. Dimensions of 1 stretch: models of that time have biases of C x 1 x 1. */
 mc_status mc_legacy_operand(const mc_call *call, size_t i, mc_nd *out, mc_err *err);
 
 /* The same for in[i] that needs no `broadcast` and whose one dimension, if it has one, is channels:

@@ -7,6 +7,7 @@
 #include "core/linalg.h"
 #include "core/op.h"
 #include "core/ops/op_args_shared.h"
+#include "core/ops/op_whole_shared.h"
 
 #include <math.h>
 #include <string.h>
@@ -196,67 +197,23 @@ static mc_status matmul_shape(const mc_call *call, mc_err *err)
     return mc_arg_set(call, 0, dtype, out.ndim, out.dim, err);
 }
 
-static sizes matmul_sizes(const mc_nd *a, const mc_nd *b)
-{
-    return (sizes){.m = a->ndim > 1 ? (size_t)a->dim[a->ndim - 2] : 1,
-                   .n = b->ndim > 1 ? (size_t)b->dim[b->ndim - 1] : 1,
-                   .k = (size_t)a->dim[a->ndim - 1]};
-}
-
-/* Which matrices of a and b make the i-th of the output, by broadcasting. */
-typedef struct {
-    int ndim;
-    size_t dim[MC_MAX_DIMS], step_a[MC_MAX_DIMS], step_b[MC_MAX_DIMS];
-    size_t count;
-} stacks;
-
-static void set_steps(const mc_nd *t, int ndim, size_t *step)
-{
-    size_t below = 1;
-    for (int d = ndim - 1; d >= 0; d--) {
-        const int own = d - (ndim - (t->ndim > 2 ? t->ndim - 2 : 0));
-        const size_t n = own >= 0 ? (size_t)t->dim[own] : 1;
-        step[d] = n == 1 ? 0 : below;
-        below *= n;
-    }
-}
-
-static stacks pair_up(const mc_nd *a, const mc_nd *b, const mc_nd *out)
-{
-    stacks s = {.ndim = out->ndim - (a->ndim > 1) - (b->ndim > 1), .count = 1};
-    for (int d = 0; d < s.ndim; d++) s.count *= s.dim[d] = (size_t)out->dim[d];
-    set_steps(a, s.ndim, s.step_a);
-    set_steps(b, s.ndim, s.step_b);
-    return s;
-}
-
-static void pair_at(const stacks *s, size_t i, size_t *a, size_t *b)
-{
-    *a = *b = 0;
-    for (int d = s->ndim - 1; d >= 0; d--) {
-        *a += i % s->dim[d] * s->step_a[d];
-        *b += i % s->dim[d] * s->step_b[d];
-        i /= s->dim[d];
-    }
-}
-
-static mc_status matmul_f32(const mc_call *call, sizes s, const stacks *pairs, mc_err *err)
+static mc_status matmul_f32(const mc_call *call, const mc_stack *s, mc_err *err)
 {
     const float *x = call->in[0]->data;
     float *y = call->out[0]->data;
-    product p = {.x = {x, s.k, 0}, .samples = 1, .rows = s.m, .k = s.k, .n = s.n};
+    product p = {.x = {x, s->k, 0}, .samples = 1, .rows = s->m, .k = s->k, .n = s->n};
     p.w = call->in[1];
     p.y = y;
     if (p.w->ndim <= 2) {
         if (call->in[0]->ndim > 1) split_rows(call->in[0], &p.samples, &p.rows);
         return multiply(&p, call->scratch, err);
     }
-    for (size_t i = 0; i < pairs->count; i++) {
+    for (size_t i = 0; i < s->products; i++) {
         size_t at_a, at_b;
-        pair_at(pairs, i, &at_a, &at_b);
-        p.x.at = x + at_a * s.m * s.k;
-        p.first = at_b * s.k * s.n;
-        p.y = y + i * s.m * s.n;
+        mc_stack_at(s, i, &at_a, &at_b);
+        p.x.at = x + at_a * s->m * s->k;
+        p.first = at_b * s->k * s->n;
+        p.y = y + i * s->m * s->n;
         MC_TRY(multiply(&p, call->scratch, err));
     }
     return MC_OK;
@@ -266,13 +223,13 @@ static mc_status matmul_run(const mc_call *call, mc_err *err)
 {
     const mc_nd *a = call->in[0], *b = call->in[1];
     if (call->out[0]->count == 0) return MC_OK;
-    const sizes s = matmul_sizes(a, b);
-    const stacks pairs = pair_up(a, b, call->out[0]);
-    if (mc_arg_is_f32(a)) return matmul_f32(call, s, &pairs, err);
-    for (size_t i = 0; i < pairs.count; i++) {
+    const mc_stack s = mc_stack_of(a, b);
+    if (mc_arg_is_f32(a)) return matmul_f32(call, &s, err);
+    const sizes each = {.m = s.m, .n = s.n, .k = s.k};
+    for (size_t i = 0; i < s.products; i++) {
         size_t at_a, at_b;
-        pair_at(&pairs, i, &at_a, &at_b);
-        multiply_others(s, call, at_a, at_b, i);
+        mc_stack_at(&s, i, &at_a, &at_b);
+        multiply_others(each, call, at_a, at_b, i);
     }
     return MC_OK;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCREEN = 60 };
+enum { SCREEN = 70 };
 
 static char *taken(mc_text *text)
 {

@@ -161,6 +161,48 @@ Test(options, of_verify)
     cr_expect(o.quiet);
 }
 
+Test(options, of_running_the_models)
+{
+    const mc_options o = understood(
+        "verify v.bin --reference in --data eval.npz --quick 100 --seed 0 --window 256 "
+        "--numerics integer --dump d.npz --score './score.sh -x' --logits-out l.bin --logits-in "
+        "m.bin");
+    cr_assert_eq(o.datas, 1u);
+    cr_expect_str_eq(o.data[0].name, "");
+    cr_expect_str_eq(o.data[0].path, "eval.npz");
+    cr_expect_eq(o.quick, 100u);
+    cr_expect(o.seeded);
+    cr_expect_eq(o.seed, 0u);
+    cr_expect_eq(o.window, 256u);
+    cr_expect_eq(o.numerics, MC_NUMERICS_SAID_INTEGER);
+    cr_expect_str_eq(o.dump, "d.npz");
+    cr_expect_str_eq(o.score, "./score.sh -x");
+    cr_expect_str_eq(o.logits_out, "l.bin");
+    cr_expect_str_eq(o.logits_in, "m.bin");
+    cr_expect_eq(understood("verify v.bin --numerics float").numerics, MC_NUMERICS_SAID_FLOAT);
+    cr_expect_eq(understood("quantize --w4 a b --numerics fake-quant").numerics,
+                 MC_NUMERICS_SAID_FAKE_QUANT);
+    cr_expect_eq(understood("verify v.bin --seed 18446744073709551615").seed, UINT64_MAX);
+
+    const mc_options none = understood("verify v.bin");
+    cr_expect_eq(none.datas, 0u);
+    cr_expect_eq(none.numerics, MC_NUMERICS_UNSET);
+    cr_expect_not(none.seeded);
+}
+
+Test(options, data_sets_may_have_names)
+{
+    const mc_options o = understood("quantize --w4 a b --data wiki=w.txt --data=Code_2-x=c=d.txt "
+                                    "--data ./e=f.txt");
+    static const char *const names[] = {"wiki", "Code_2-x", ""};
+    static const char *const paths[] = {"w.txt", "c=d.txt", "./e=f.txt"};
+    cr_assert_eq(o.datas, 3u);
+    for (size_t i = 0; i < 3; i++) {
+        cr_expect_str_eq(o.data[i].name, names[i]);
+        cr_expect_str_eq(o.data[i].path, paths[i]);
+    }
+}
+
 Test(options, help_and_version_need_no_arguments)
 {
     cr_expect_eq(understood("--help").command, &mc_cmd_help);
@@ -277,6 +319,28 @@ Test(messages, of_values)
     refused("quantize --threads 1025", "--threads 1025: allowed: 0 to 1024");
     refused("quantize -j x", "--threads x: allowed: 0 to 1024");
     refused("quantize -j9x", "--threads 9x: allowed: 0 to 1024");
+}
+
+Test(messages, of_data_sets)
+{
+    refused("verify v.bin --data a --data b",
+            "--data b: has no name; several data sets need a name each");
+    refused("verify v.bin --data x=a --data y=b --data x=c",
+            "--data x=c: the name is taken; several data sets need a name each");
+    refused("verify v.bin --data x=", "--data x=: allowed: a file or folder, or NAME=FILE");
+    refused("verify v.bin --data=", "--data needs a value: [NAME=]DATA, found ''");
+    refused("verify v.bin --data", "--data needs a value: [NAME=]DATA");
+    refused("verify v.bin --quick 0", "--quick 0: allowed: 1 to 18446744073709551615");
+    refused("verify v.bin --quick -1", "--quick -1: allowed: 1 to 18446744073709551615");
+    refused("verify v.bin --seed x", "--seed x: allowed: 0 to 18446744073709551615");
+    refused("verify v.bin --window 1", "--window 1: allowed: 2 to 1048576");
+    refused("verify v.bin --window 1048577", "--window 1048577: allowed: 2 to 1048576");
+    refused("verify v.bin --numerics int", "--numerics int: allowed: float, fake-quant, integer");
+    refused("verify v.bin --dump", "--dump needs a value: FILE.npz");
+    refused("quantize --w4 a b --logits-out l",
+            "quantize does not take --logits-out; it is an option of verify");
+    refused("inspect v.bin --data a",
+            "inspect does not take --data; it is an option of quantize and verify");
 }
 
 Test(messages, of_rules)

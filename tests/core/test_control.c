@@ -294,6 +294,23 @@ Test(control, loop_ends_when_its_body_says_so)
     cr_expect_eq(mc_nd_int(result(&in, 1, out), 0), 100 + 0 + 1 + 2 + 3 + 4);
 }
 
+/* Nothing but the condition would end it, and the body says to go on. */
+Test(control, a_loop_without_end_is_refused)
+{
+    const mc_id start = mc_graph_add_input(g, "x", MC_I64, 0, NULL);
+    loop_body b = new_loop_body();
+    cr_assert(mc_graph_add_output(b.body, b.condition));
+    cr_assert(mc_graph_add_output(b.body, b.state));
+    const mc_id out = mc_graph_add_value(g, "last");
+    mc_attr attr = body_attr("body", b.body);
+    add_node(g, "Loop", (mc_id[]){MC_NONE, MC_NONE, start}, 3, &out, 1, &attr, 1);
+    cr_assert(mc_graph_add_output(g, out));
+    const int64_t x = 1;
+    const mc_nd xs = op_i64(0, NULL, &x), *in = &xs;
+    cr_expect_eq(try_run(&in, 1), MC_E_UNSUPPORTED);
+    cr_expect(strstr(err.text, "it goes on after "), "%s", err.text);
+}
+
 /* Each iteration appends x: the state is a sequence, put together behind the loop. */
 Test(control, loop_carries_sequences)
 {

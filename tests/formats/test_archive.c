@@ -1,10 +1,10 @@
 /* Archives, made here by libarchive: read like the folder they hold, and refused when they are up
  * to something. */
 #include "core/bytes.h"
+#include "formats/archive.h"
+#include "tests/support/archive_builder.h"
 #include "tests/support/scratch_model.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <stdio.h>
@@ -17,59 +17,17 @@ TestSuite(archive, .init = scratch_enter, .fini = scratch_leave);
 
 static const char one[] = "{\"t\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
 
-typedef struct {
-    const char *name;
-    const char *bytes;
-    size_t n;
-    mode_t type;      /* 0: a regular file */
-    const char *link; /* of symbolic links; of regular files a hard link */
-} item;
-
-/* A safetensors file with one byte of data as an item's bytes. */
-static item model_item(const char *name, const char *header, char room[512])
+/* A safetensors file with one byte of data as an archive_item's bytes. */
+static archive_item model_item(const char *name, const char *header, char room[512])
 {
     const size_t n = strlen(header);
     mc_store_u64le(room, n);
     memcpy(room + 8, header, n);
     room[8 + n] = 7;
-    return (item){.name = name, .bytes = room, .n = 9 + n};
+    return (archive_item){.name = name, .bytes = room, .n = 9 + n};
 }
 
-static void set_format(struct archive *a, const char *path)
-{
-    const char *end = strrchr(path, '.');
-    int ok = strcmp(end, ".zip") == 0 ? archive_write_set_format_zip(a)
-                                      : archive_write_set_format_pax_restricted(a);
-    if (strcmp(end, ".gz") == 0) ok |= archive_write_add_filter_gzip(a);
-    if (strcmp(end, ".xz") == 0) ok |= archive_write_add_filter_xz(a);
-    if (strcmp(end, ".zst") == 0) ok |= archive_write_add_filter_zstd(a);
-    if (strcmp(end, ".bz2") == 0) ok |= archive_write_add_filter_bzip2(a);
-    cr_assert_eq(ok, ARCHIVE_OK, "%s", archive_error_string(a));
-}
-
-static void put_archive(const char *path, const item *list, size_t n)
-{
-    struct archive *a = archive_write_new();
-    set_format(a, path);
-    cr_assert_eq(archive_write_open_filename(a, path), ARCHIVE_OK);
-    for (size_t i = 0; i < n; i++) {
-        struct archive_entry *e = archive_entry_new();
-        archive_entry_set_pathname(e, list[i].name);
-        archive_entry_set_filetype(e, list[i].type ? list[i].type : AE_IFREG);
-        archive_entry_set_perm(e, 0644);
-        if (list[i].link && list[i].type == AE_IFLNK) archive_entry_set_symlink(e, list[i].link);
-        if (list[i].link && list[i].type != AE_IFLNK) archive_entry_set_hardlink(e, list[i].link);
-        if (!list[i].link) archive_entry_set_size(e, (la_int64_t)list[i].n);
-        cr_assert_geq(archive_write_header(a, e), ARCHIVE_WARN, "%s", archive_error_string(a));
-        if (list[i].n > 0)
-            cr_assert_eq(archive_write_data(a, list[i].bytes, list[i].n), (la_ssize_t)list[i].n);
-        archive_entry_free(e);
-    }
-    cr_assert_eq(archive_write_close(a), ARCHIVE_OK, "%s", archive_error_string(a));
-    archive_write_free(a);
-}
-
-static void refused(const char *path, const item *list, size_t n, mc_status status,
+static void refused(const char *path, const archive_item *list, size_t n, mc_status status,
                     const char *message)
 {
     put_archive(path, list, n);
@@ -100,10 +58,11 @@ static void check_sources(const mc_model *m, const char *path, const char *top)
 Test(archive, is_read_like_a_folder)
 {
     char room[512];
-    const item list[] = {{.name = "./README", .bytes = "x", .n = 1},
-                         {.name = "./config.json", .bytes = "{\"architectures\":[\"A\"]}", .n = 23},
-                         model_item("./model.safetensors", one, room),
-                         {.name = "original/x.safetensors", .bytes = "x", .n = 1}};
+    const archive_item list[] = {
+        {.name = "./README", .bytes = "x", .n = 1},
+        {.name = "./config.json", .bytes = "{\"architectures\":[\"A\"]}", .n = 23},
+        model_item("./model.safetensors", one, room),
+        {.name = "original/x.safetensors", .bytes = "x", .n = 1}};
     for (size_t i = 0; i < KINDS; i++) {
         put_archive(kinds[i], list, 4);
         mc_model m = scratch_open(kinds[i]);
@@ -119,11 +78,11 @@ Test(archive, is_read_like_a_folder)
 Test(archive, may_have_one_folder_around_the_model)
 {
     char room[512];
-    const item list[] = {{.name = "tiny/", .type = AE_IFDIR},
-                         {.name = "tiny/config.json", .bytes = "{}", .n = 2},
-                         model_item("tiny/model.safetensors", one, room),
-                         {.name = "tiny/onnx/x.safetensors", .bytes = "x", .n = 1},
-                         {.name = "__MACOSX/._model.safetensors", .bytes = "x", .n = 1}};
+    const archive_item list[] = {{.name = "tiny/", .type = AE_IFDIR},
+                                 {.name = "tiny/config.json", .bytes = "{}", .n = 2},
+                                 model_item("tiny/model.safetensors", one, room),
+                                 {.name = "tiny/onnx/x.safetensors", .bytes = "x", .n = 1},
+                                 {.name = "__MACOSX/._model.safetensors", .bytes = "x", .n = 1}};
     for (size_t i = 0; i < KINDS; i++) {
         put_archive(kinds[i], list, 5);
         mc_model m = scratch_open(kinds[i]);
@@ -137,7 +96,7 @@ Test(archive, may_hold_shards)
     char room[2][512];
     static const char index[] =
         "{\"weight_map\":{\"t\":\"a.safetensors\",\"u\":\"b.safetensors\"}}";
-    const item list[] = {
+    const archive_item list[] = {
         model_item("d/b.safetensors",
                    "{\"u\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", room[0]),
         {.name = "d/model.safetensors.index.json", .bytes = index, .n = sizeof index - 1},
@@ -160,7 +119,7 @@ Test(archive, may_hold_shards)
 
 Test(archive, names_the_file_inside_that_is_wrong)
 {
-    const item list[] = {{.name = "model.safetensors", .bytes = "\1", .n = 1}};
+    const archive_item list[] = {{.name = "model.safetensors", .bytes = "\1", .n = 1}};
     refused("m.zip", list, 1, MC_E_FORMAT,
             "m.zip/model.safetensors: file is 1 byte long, a safetensors file has at least 8");
 }
@@ -168,7 +127,7 @@ Test(archive, names_the_file_inside_that_is_wrong)
 Test(archive, leaves_nothing_in_its_scratch_folder)
 {
     char room[512];
-    const item list[] = {model_item("model.safetensors", one, room)};
+    const archive_item list[] = {model_item("model.safetensors", one, room)};
     cr_assert_eq(mkdir("spill", 0700), 0);
     put_archive("m.tar", list, 1);
     const mc_read_options options = {.spill_dir = "spill"};
@@ -189,8 +148,9 @@ Test(archive, leaves_nothing_in_its_scratch_folder)
 Test(archive, does_not_unpack_beyond_its_limit)
 {
     static char zeros[100000];
-    const item list[] = {{.name = "model.safetensors", .bytes = zeros, .n = sizeof zeros}};
-    const item beside[] = {{.name = "other.bin", .bytes = zeros, .n = sizeof zeros}, list[0]};
+    const archive_item list[] = {{.name = "model.safetensors", .bytes = zeros, .n = sizeof zeros}};
+    const archive_item beside[] = {{.name = "other.bin", .bytes = zeros, .n = sizeof zeros},
+                                   list[0]};
     const mc_read_options small = {.spill_limit = 99999}, just = {.spill_limit = 100000};
     for (size_t i = 0; i < KINDS; i++) {
         char message[256];
@@ -222,7 +182,7 @@ Test(archive, does_not_unpack_beyond_its_limit)
 /* A tar header may promise any size; nothing is written for a promise. */
 Test(archive, does_not_believe_in_sizes_beyond_the_disk)
 {
-    static const item list[] = {{.name = "model.safetensors", .bytes = "x", .n = 1}};
+    static const archive_item list[] = {{.name = "model.safetensors", .bytes = "x", .n = 1}};
     put_archive("m.tar", list, 1);
     FILE *file = fopen("m.tar", "r+b");
     cr_assert_not_null(file);
@@ -247,7 +207,7 @@ Test(archive, does_not_believe_in_sizes_beyond_the_disk)
 Test(archive, counts_what_it_writes_not_what_was_promised)
 {
     static char zeros[4 << 20];
-    const item list[] = {{.name = "model.safetensors", .bytes = zeros, .n = sizeof zeros}};
+    const archive_item list[] = {{.name = "model.safetensors", .bytes = zeros, .n = sizeof zeros}};
     put_archive("m.zip", list, 1);
     static unsigned char bytes[16384];
     FILE *file = fopen("m.zip", "rb");
@@ -270,7 +230,7 @@ Test(archive, counts_what_it_writes_not_what_was_promised)
 Test(archive, that_is_a_link_is_refused_when_told_to)
 {
     char room[512];
-    const item list[] = {model_item("model.safetensors", one, room)};
+    const archive_item list[] = {model_item("model.safetensors", one, room)};
     put_archive("m.tar", list, 1);
     cr_assert_eq(symlink("m.tar", "l.tar"), 0);
     mc_model m = scratch_open("l.tar");
@@ -285,8 +245,8 @@ Test(archive, refuses_names_that_leave_it)
                                        "a\\b"};
     for (size_t i = 0; i < sizeof name / sizeof name[0]; i++) {
         char room[512], message[256], shown[64];
-        const item list[] = {model_item("model.safetensors", one, room),
-                             {.name = name[i], .bytes = "x", .n = 1}};
+        const archive_item list[] = {model_item("model.safetensors", one, room),
+                                     {.name = name[i], .bytes = "x", .n = 1}};
         snprintf(shown, sizeof shown, "%s", i == 4 ? "a\\\\b" : name[i]);
         snprintf(message, sizeof message, "m.tar: entry \"%s\" leaves the archive", shown);
         refused("m.tar", list, 2, MC_E_FORMAT, message);
@@ -296,11 +256,11 @@ Test(archive, refuses_names_that_leave_it)
 Test(archive, refuses_a_model_that_is_a_link_or_no_file)
 {
     char room[512];
-    const item base = model_item("x", one, room);
-    const item soft[] = {
+    const archive_item base = model_item("x", one, room);
+    const archive_item soft[] = {
         base, {.name = "model.safetensors", .type = AE_IFLNK, .link = "../../etc/passwd"}};
-    const item hard[] = {base, {.name = "model.safetensors", .link = "x"}};
-    const item pipe[] = {base, {.name = "config.json", .type = AE_IFIFO}};
+    const archive_item hard[] = {base, {.name = "model.safetensors", .link = "x"}};
+    const archive_item pipe[] = {base, {.name = "config.json", .type = AE_IFIFO}};
     refused("m.tar", soft, 2, MC_E_FORMAT,
             "m.tar: entry \"model.safetensors\" is a link, must be the file itself");
     refused("m.tar", hard, 2, MC_E_FORMAT,
@@ -313,9 +273,9 @@ Test(archive, refuses_a_model_that_is_a_link_or_no_file)
 Test(archive, passes_over_links_that_are_no_part_of_the_model)
 {
     char room[512];
-    const item list[] = {{.name = "latest", .type = AE_IFLNK, .link = "/etc"},
-                         {.name = "dev", .type = AE_IFIFO},
-                         model_item("model.safetensors", one, room)};
+    const archive_item list[] = {{.name = "latest", .type = AE_IFLNK, .link = "/etc"},
+                                 {.name = "dev", .type = AE_IFIFO},
+                                 model_item("model.safetensors", one, room)};
     put_archive("m.tar", list, 3);
     mc_model m = scratch_open("m.tar");
     cr_expect_eq(m.tensors, 1);
@@ -325,31 +285,31 @@ Test(archive, passes_over_links_that_are_no_part_of_the_model)
 Test(archive, refuses_an_entry_that_is_there_twice)
 {
     char room[512];
-    const item a = model_item("model.safetensors", one, room);
-    const item list[] = {a, {.name = ".//model.safetensors", .bytes = "x", .n = 1}};
+    const archive_item a = model_item("model.safetensors", one, room);
+    const archive_item list[] = {a, {.name = ".//model.safetensors", .bytes = "x", .n = 1}};
     refused("m.tar", list, 2, MC_E_FORMAT, "m.tar: entry \"model.safetensors\" appears twice");
     refused("m.zip", list, 2, MC_E_FORMAT, "m.zip: entry \"model.safetensors\" appears twice");
 }
 
 Test(archive, refuses_names_that_a_terminal_would_obey)
 {
-    const item list[] = {{.name = "\033[2J.safetensors", .bytes = "x", .n = 1}};
+    const archive_item list[] = {{.name = "\033[2J.safetensors", .bytes = "x", .n = 1}};
     refused("m.tar", list, 1, MC_E_FORMAT,
             "m.tar: entry \"\\u001b[2J.safetensors\" has a name that cannot be shown");
 }
 
 Test(archive, must_hold_one_model)
 {
-    const item nothing[] = {{.name = "a.npy", .bytes = "x", .n = 1},
-                            {.name = "b/c/m.safetensors", .bytes = "x", .n = 1}};
+    const archive_item nothing[] = {{.name = "a.npy", .bytes = "x", .n = 1},
+                                    {.name = "b/c/m.safetensors", .bytes = "x", .n = 1}};
     refused("m.zip", nothing, 2, MC_E_FORMAT,
             "m.zip: holds no .safetensors file at its top or in a folder there (2 entries)");
-    const item two[] = {{.name = "a/m.safetensors", .bytes = "x", .n = 1},
-                        {.name = "b/m.safetensors", .bytes = "x", .n = 1}};
+    const archive_item two[] = {{.name = "a/m.safetensors", .bytes = "x", .n = 1},
+                                {.name = "b/m.safetensors", .bytes = "x", .n = 1}};
     refused("m.tar", two, 2, MC_E_FORMAT,
             "m.tar: holds models in two folders, \"a/m.safetensors\" and \"b/m.safetensors\"");
-    const item torch[] = {{.name = "archive/data.pkl", .bytes = "x", .n = 1},
-                          {.name = "archive/data/0", .bytes = "x", .n = 1}};
+    const archive_item torch[] = {{.name = "archive/data.pkl", .bytes = "x", .n = 1},
+                                  {.name = "archive/data/0", .bytes = "x", .n = 1}};
     refused("m.zip", torch, 2, MC_E_UNSUPPORTED,
             "m.zip: is a pickle of PyTorch, which can run any code when it is read: save it as "
             "safetensors");
@@ -358,7 +318,7 @@ Test(archive, must_hold_one_model)
 Test(archive, that_is_damaged_is_refused)
 {
     char room[512];
-    const item list[] = {model_item("model.safetensors", one, room)};
+    const archive_item list[] = {model_item("model.safetensors", one, room)};
     static const char *const packed[] = {"m.zip", "m.tar.gz", "m.tar.xz", "m.tar.zst", "m.tar.bz2"};
     for (size_t i = 0; i < sizeof packed / sizeof packed[0]; i++) {
         struct stat about;
@@ -380,4 +340,101 @@ Test(archive, that_is_damaged_is_refused)
         snprintf(wanted, sizeof wanted, "%s: cannot be unpacked: ", packed[i]);
         cr_expect_eq(strncmp(err.text, wanted, strlen(wanted)), 0, "%s", err.text);
     }
+}
+
+/* ---- for other readers ---- */
+
+static bool ends_in_x(const char *name)
+{
+    return strlen(name) > 2 && strcmp(name + strlen(name) - 2, ".x") == 0;
+}
+
+static bool nothing(const char *name)
+{
+    (void)name;
+    return false;
+}
+
+static const mc_read_options plain = {0};
+
+Test(archive, unpacks_what_another_reader_wants)
+{
+    const archive_item list[] = {{.name = "./z.x", .bytes = "last", .n = 4},
+                                 {.name = "model.safetensors", .bytes = "no", .n = 2},
+                                 {.name = "a/b/c//d.x", .bytes = "deep", .n = 4},
+                                 {.name = "a/.x", .bytes = "hid", .n = 3},
+                                 {.name = "folder.x/", .type = AE_IFDIR},
+                                 {.name = "e.x", .bytes = "", .n = 0}};
+    static const char *const names[] = {"z.x", "a/b/c/d.x", "a/.x", "e.x"};
+    static const char *const bytes[] = {"last", "deep", "hid", ""};
+    for (size_t i = 0; i < KINDS; i++) {
+        mc_archive_files files;
+        mc_err err = {0};
+        put_archive(kinds[i], list, sizeof list / sizeof *list);
+        cr_assert_eq(mc_archive_read(kinds[i], ends_in_x, &plain, &files, &err), MC_OK, "%s",
+                     err.text);
+        cr_assert_eq(files.files, 4, "%s: %zu", kinds[i], files.files);
+        for (size_t k = 0; k < 4; k++) { /* in the archive's order */
+            const mc_archive_file *f = &files.file[k];
+            cr_expect_str_eq(f->name, names[k]);
+            cr_assert_eq(f->map.size, strlen(bytes[k]));
+            if (f->map.size) cr_expect_arr_eq(f->map.data, bytes[k], f->map.size);
+        }
+        mc_archive_close(&files);
+        cr_expect(files.files == 0 && files.file == NULL);
+
+        cr_assert_eq(mc_archive_read(kinds[i], nothing, &plain, &files, &err), MC_OK);
+        cr_expect_eq(files.files, 0);
+        mc_archive_close(&files);
+    }
+}
+
+static void files_refused(const char *path, const mc_read_options *options, mc_status status,
+                          const char *message)
+{
+    mc_archive_files files;
+    mc_err err = {0};
+    cr_expect_eq(mc_archive_read(path, ends_in_x, options, &files, &err), status);
+    cr_expect_str_eq(err.text, message);
+    cr_expect(files.files == 0 && files.file == NULL);
+}
+
+/* The rules hold for what is wanted, whatever that is. */
+Test(archive, guards_what_another_reader_wants)
+{
+    const archive_item list[] = {{.name = "a.x", .bytes = "0123456789", .n = 10},
+                                 {.name = "model.safetensors", .type = AE_IFLNK, .link = "/etc"},
+                                 {.name = "b.x", .bytes = "0123456789", .n = 10}};
+    const archive_item link[] = {list[0], {.name = "b.x", .type = AE_IFLNK, .link = "a.x"}},
+                       twice[] = {list[0], list[0]};
+    const mc_read_options just = {.spill_limit = 20}, less = {.spill_limit = 19},
+                          hardened = {.no_follow = true};
+    mc_archive_files files;
+    mc_err err = {0};
+    put_archive("m.zip", list, 3);
+    cr_assert_eq(mc_archive_read("m.zip", ends_in_x, &just, &files, &err), MC_OK, "%s", err.text);
+    cr_expect_eq(files.files, 2);
+    mc_archive_close(&files);
+    files_refused("m.zip", &less, MC_E_BUDGET,
+                  "m.zip: entry \"b.x\": the archive unpacks to more than 19 bytes, the limit");
+    cr_assert_eq(symlink("m.zip", "l.zip"), 0);
+    files_refused("l.zip", &hardened, MC_E_USAGE, "l.zip: is a symbolic link");
+    files_refused("gone.zip", &plain, MC_E_IO, "gone.zip: cannot open: No such file or directory");
+    put_archive("m.tar", link, 2);
+    files_refused("m.tar", &plain, MC_E_FORMAT,
+                  "m.tar: entry \"b.x\" is a link, must be the file itself");
+    put_archive("m.tar", twice, 2);
+    files_refused("m.tar", &plain, MC_E_FORMAT, "m.tar: entry \"a.x\" appears twice");
+}
+
+Test(archive, is_known_by_its_first_bytes)
+{
+    static const unsigned char tar[262] = {[257] = 'u', 's', 't', 'a', 'r'};
+    cr_expect(mc_is_archive(tar, sizeof tar));
+    cr_expect_not(mc_is_archive(tar, sizeof tar - 1));
+    cr_expect(mc_is_archive((const unsigned char *)"PK\3\4", 4));
+    cr_expect(mc_is_archive((const unsigned char *)"BZh9", 4));
+    cr_expect_not(mc_is_archive((const unsigned char *)"PK\3", 3));
+    cr_expect_not(mc_is_archive((const unsigned char *)"PKxx", 4));
+    cr_expect_not(mc_is_archive(NULL, 0));
 }

@@ -1,12 +1,14 @@
 /* An ONNX model: the input is the whole file, without files beside it. What is accepted must have
  * tensors that can be read, in order, and a graph that holds together. The same bytes are read as a
- * value of test data, too. */
+ * value of test data, too. What was read is written, and what is then read is the same; written
+ * once more it is so byte by byte. */
 #include "tests/fuzz/fuzz_file.h"
 
 #include "core/bytes.h"
 #include "formats/formats.h"
 #include "formats/onnx.h"
 #include "formats/onnx_file.h"
+#include "tests/support/onnx_same.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -75,6 +77,41 @@ static void check_model(const mc_model *m)
         must(strcmp(m->metadata[i - 1].key, m->metadata[i].key) < 0);
 }
 
+static void read_model(const char *path, mc_model *m)
+{
+    const mc_read_options options = {.external = MC_EXTERNAL_NONE};
+    mc_err err = {0};
+    must(mc_format_onnx.read(path, &options, m, &err) == MC_OK);
+}
+
+static void write_and_read(const mc_model *model)
+{
+    const mc_onnx_write_options options = {.replace = true, .no_fsync = true};
+    const char *folder = getenv("TMPDIR");
+    char first[256], second[256];
+    mc_model again, last;
+    mc_err err = {0};
+    snprintf(first, sizeof first, "%s/fuzz-%ld-1.onnx", folder ? folder : "/tmp", (long)getpid());
+    snprintf(second, sizeof second, "%s/fuzz-%ld-2.onnx", folder ? folder : "/tmp", (long)getpid());
+    const mc_status status = mc_onnx_write(model, &options, first, &err);
+    if (status != MC_OK) {
+        check_failure(status, &err);
+        return;
+    }
+    read_model(first, &again);
+    const char *found = onnx_difference(model, &again);
+    if (found) fprintf(stderr, "written, then read: %s\n", found);
+    must(!found);
+    must(mc_onnx_write(&again, &options, second, &err) == MC_OK);
+    read_model(second, &last);
+    const mc_map *a = &again.source[0].map, *b = &last.source[0].map;
+    must(a->size == b->size && memcmp(a->data, b->data, a->size) == 0);
+    mc_model_close(&last);
+    mc_model_close(&again);
+    unlink(first);
+    unlink(second);
+}
+
 static void read_as_value(const uint8_t *data, size_t size, mc_nd_kind kind)
 {
     mc_err err = {0};
@@ -105,6 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     close(fd);
     if (status == MC_OK) {
         check_model(&model);
+        write_and_read(&model);
         mc_model_close(&model);
     } else {
         check_failure(status, &err);

@@ -5,12 +5,16 @@
 
 With the program the seeds of the container target are made too. Files that fuzzing adds are kept.
 """
+import io
 import json
 import os
 import struct
 import subprocess
 import sys
 import tempfile
+import warnings
+import zipfile
+import zlib
 
 
 def put(target, name, data):
@@ -226,6 +230,60 @@ def onnx_seeds():
     }
 
 
+def npy(dictionary, data=b"", version=1):
+    text = dictionary if isinstance(dictionary, str) else repr(dictionary)
+    length = struct.pack("<H" if version == 1 else "<I", len(text) + 1)
+    return b"\x93NUMPY" + bytes([version, 0]) + length + text.encode() + b"\n" + data
+
+
+def array(descr="<f4", shape=(2,), fortran=False, data=None, version=1):
+    size = int(descr[-1])
+    for dim in shape:
+        size *= dim
+    return npy({"descr": descr, "fortran_order": fortran, "shape": shape}, bytes(range(size)) if data is None else data, version)
+
+
+def zipped(members, comment=b"", method=zipfile.ZIP_STORED):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.comment = comment
+        for name, data in members:
+            archive.writestr(zipfile.ZipInfo(name), data, method)
+    return out.getvalue()
+
+
+def in_zip64(data):
+    """One stored member, a.npy, with all sizes in the records of zip64."""
+    extra = struct.pack("<HHQQQ", 1, 24, len(data), len(data), 0)
+    head = struct.pack("<HHHHHIIIHH", 45, 0, 0, 0, 33, zlib.crc32(data), 2**32 - 1, 2**32 - 1, 5, len(extra))
+    local = b"PK\3\4" + head + b"a.npy" + extra + data
+    entry = b"PK\1\2" + struct.pack("<H", 45) + head + struct.pack("<HHHII", 0, 0, 0, 0, 2**32 - 1) + b"a.npy" + extra
+    at = len(local) + len(entry)
+    end = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, 1, 1, len(entry), len(local))
+    locator = b"PK\6\7" + struct.pack("<IQI", 0, at, 1)
+    last = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 2**16 - 1, 2**16 - 1, 2**32 - 1, 2**32 - 1, 0)
+    return local + entry + end + locator + last
+
+
+def npz_seeds():
+    every = [(kind + ".npy", array("<" + kind, (2, 3))) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")]
+    two = [("a.npy", array()), ("b.npy", array(">i2", (2, 2), True))]
+    damaged = bytearray(zipped(two))
+    damaged[60] ^= 1
+    return {
+        "every": zipped(every), "deflated": zipped(every, method=zipfile.ZIP_DEFLATED), "comment": zipped(two, b"PK\5\6 and more"),
+        "zip64": in_zip64(array()), "damaged": bytes(damaged), "cut": zipped(two)[:-30], "empty": zipped([]), "nothing": b"",
+        "bomb": zipped([("a.npy", array("|u1", (900000,), data=bytes(900000)))], method=zipfile.ZIP_DEFLATED),
+        "others": zipped([("README", b"hello"), ("d/a.npy", array())]), "twice": zipped([("a.npy", array())] * 2),
+        "lzma": zipped(two, method=zipfile.ZIP_LZMA),
+        "npy": array(), "npy_2": array(version=2), "npy_3": array(">f8", (1, 2, 3), True, version=3), "npy_4": array(version=4),
+        "scalar": array(shape=()), "no_elements": array(shape=(0, 3)), "eight": array("|u1", (1, 2) * 4), "nine": array("|u1", (1,) * 9),
+        "overflow": array(shape=(2**32, 2**32), data=b""), "text": array("<U2", data=bytes(16)), "too_few": array(shape=(9,), data=b"1234"),
+        "records": npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", bytes(4)),
+        "python_2": npy('{"shape": (2L,), "descr": "<i4", "fortran_order": True}', bytes(8)),
+    }
+
+
 def options_seeds():
     lines = {
         "famous": "quantize|--w4a8|in.safetensors|out.bin",
@@ -340,7 +398,8 @@ def container_seeds(program):
 
 
 CORPUS = sys.argv[1]
-for seeds_target, seeds in (("safetensors", safetensors_seeds()), ("index", index_seeds()), ("onnx", onnx_seeds()), ("tokenizer", tokenizer_seeds()),
+warnings.filterwarnings("ignore", "Duplicate name")
+for seeds_target, seeds in (("safetensors", safetensors_seeds()), ("index", index_seeds()), ("onnx", onnx_seeds()), ("npz", npz_seeds()), ("tokenizer", tokenizer_seeds()),
                             ("options", options_seeds())):
     for seed_name, seed in seeds.items():
         put(seeds_target, seed_name, seed)

@@ -6,7 +6,8 @@
 Needs transformers (5.x) and torch; the tests only read what this wrote. Each folder gets config.json
 (as published models write it) and model.safetensors; decoders ids.npy [2, 24] and logits.npy
 [2, 24, vocab]; where these are more than a prefix's, short.npy [2, 8, vocab] has those of the first
-eight ids alone; the others an array for each input and each output, under their names. The logits are those of the saved folder, loaded again, computed in float32 without fused attention.
+eight ids alone; the others an array for each input and each output, under their names. The numbers
+are those of the saved folder, loaded again, computed in float32 without fused attention.
 Shapes are chosen so that nothing is symmetric by accident: fewer key than query heads, a head size
 that is not hidden / heads where the family allows it, windows shorter than the sequence.
 """
@@ -247,12 +248,13 @@ MODELS["opt_narrow"] = (
     {**OPT, "do_layer_norm_before": False, "word_embed_proj_dim": 16, "num_attention_heads": 2},
     "bfloat16",
 )
-# As Galactica: neither biases nor weights of norms.
+# Neither biases nor weights of norms, and no last norm.
 MODELS["opt_plain"] = (
     {
         **OPT,
         "enable_bias": False,
         "layer_norm_elementwise_affine": False,
+        "_remove_final_layer_norm": True,
         "activation_function": "gelu",
         "tie_word_embeddings": False,
         "num_hidden_layers": 1,
@@ -272,7 +274,17 @@ OUTPUTS = {
     "deit_teacher": ["logits"],
     "whisper": ["logits"],
 }
-MODELS["gpt2_model"] = ({**GPT2, "architectures": ["GPT2Model"], "n_layer": 1, "n_inner": 40, "vocab_size": 24}, "bfloat16")
+MODELS["gpt2_model"] = (
+    {
+        **GPT2,
+        "architectures": ["GPT2Model"],
+        "n_layer": 1,
+        "n_inner": 40,
+        "scale_attn_weights": False,
+        "vocab_size": 24,
+    },
+    "bfloat16",
+)
 MODELS["bert"] = (bert("BertForSequenceClassification", num_hidden_layers=1, **labels(3)), "bfloat16")
 # Norms named as in the first published model.
 MODELS["bert_words"] = (bert("BertForMaskedLM", num_hidden_layers=1, num_attention_heads=2), "bfloat16")

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-WIDTH, HEADS, TOKENS, BATCH = 16, 2, 6, 2
+WIDTH, HEADS, TOKENS, BATCH = 8, 2, 5, 2
 
 
 class RMSNorm(nn.Module):
@@ -55,7 +55,7 @@ class Attention(nn.Module):
     def by_hand(self, q, k, v, mask):
         scores = q @ k.transpose(-1, -2) / (WIDTH // HEADS) ** 0.5
         if mask is not None:
-            scores = scores.masked_fill(~mask, -1e9) if mask.dtype == torch.bool else scores + mask
+            scores = scores.masked_fill(~mask, torch.finfo(torch.float32).min) if mask.dtype == torch.bool else scores + mask
         return F.softmax(scores, dim=-1) @ v
 
     def forward(self, x, mask=None):
@@ -90,7 +90,7 @@ class SelfAttention(nn.Module):
         return self.attention(x, x, x, need_weights=False)[0]
 
 
-class Relation(nn.Module):
+class Convolutions(nn.Module):
     """An image, a grouped convolution, a transposed one, each with its BatchNormalization."""
 
     def __init__(self):
@@ -130,29 +130,27 @@ def added(seen):
     return torch.zeros(seen.shape).masked_fill(~seen, -10000.0)
 
 
-# name: module, inputs
+# name: module, inputs, exporters that can write it and write it differently
 MODULES = {
-    "layernorm": (lambda: nn.LayerNorm(WIDTH), lambda: [tokens()]),
-    "rmsnorm": (lambda: nn.RMSNorm(WIDTH, eps=1e-5), lambda: [tokens()]),
-    "rmsnorm_llama": (RMSNorm, lambda: [tokens()]),
-    "gelu": (nn.GELU, lambda: [3 * tokens()]),
-    "gelu_tanh": (lambda: nn.GELU(approximate="tanh"), lambda: [3 * tokens()]),
-    "gelu_new": (GeluNew, lambda: [3 * tokens()]),
-    "silu": (nn.SiLU, lambda: [3 * tokens()]),
-    "hardswish": (nn.Hardswish, lambda: [3 * tokens()]),
-    "mha": (SelfAttention, lambda: [tokens()]),
-    "attention": (lambda: Attention("hand"), lambda: [tokens()]),
-    "attention_masked": (lambda: Attention("hand"), lambda: [tokens(), masks()]),
-    "sdpa": (lambda: Attention("sdpa"), lambda: [tokens()]),
-    "sdpa_causal": (lambda: Attention("causal"), lambda: [tokens()]),
-    "sdpa_masked": (lambda: Attention("sdpa"), lambda: [tokens(), masks()]),
-    "sdpa_added": (lambda: Attention("sdpa"), lambda: [tokens(), added(masks())]),
-    "bert": (BertLayer, lambda: [tokens(), added(masks())]),
-    "convs": (Relation, lambda: [torch.randn(2, 4, 6, 5)]),
-    "linear": (LinearNorm, lambda: [torch.randn(7, WIDTH)]),
+    "layernorm": (lambda: nn.LayerNorm(WIDTH), lambda: [tokens()], (11, 13, 17, "dynamo")),
+    "rmsnorm": (lambda: nn.RMSNorm(WIDTH, eps=1e-5), lambda: [tokens()], ("dynamo",)),
+    "rmsnorm_llama": (RMSNorm, lambda: [tokens()], (11, 17, "dynamo")),
+    "gelu": (nn.GELU, lambda: [3 * tokens()], (11, "dynamo")),
+    "gelu_tanh": (lambda: nn.GELU(approximate="tanh"), lambda: [3 * tokens()], (11, "dynamo")),
+    "gelu_new": (GeluNew, lambda: [3 * tokens()], (11, "dynamo")),
+    "silu": (nn.SiLU, lambda: [3 * tokens()], (11, "dynamo")),
+    "hardswish": (nn.Hardswish, lambda: [3 * tokens()], (11, 13, 17, "dynamo")),
+    "mha": (SelfAttention, lambda: [tokens()], (17, "dynamo")),
+    "attention": (lambda: Attention("hand"), lambda: [tokens()], (11, "dynamo")),
+    "attention_masked": (lambda: Attention("hand"), lambda: [tokens(), masks()], (17, "dynamo")),
+    "sdpa": (lambda: Attention("sdpa"), lambda: [tokens()], (17, "dynamo")),
+    "sdpa_causal": (lambda: Attention("causal"), lambda: [tokens()], (17, "dynamo")),
+    "sdpa_masked": (lambda: Attention("sdpa"), lambda: [tokens(), masks()], (17, "dynamo")),
+    "sdpa_added": (lambda: Attention("sdpa"), lambda: [tokens(), added(masks())], (17, "dynamo")),
+    "bert": (BertLayer, lambda: [tokens(), added(masks())], (11, "dynamo")),
+    "convs": (Convolutions, lambda: [torch.randn(2, 4, 6, 5)], (11, "dynamo")),
+    "linear": (LinearNorm, lambda: [torch.randn(7, WIDTH)], (11, "dynamo")),
 }
-EXPORTERS = {"11": 11, "13": 13, "17": 17, "dynamo": None}
-ABSENT = {("sdpa", "11"), ("sdpa_causal", "11"), ("sdpa_masked", "11"), ("sdpa_added", "11"), ("mha", "11")}
 
 
 def unsettle(module):
@@ -174,7 +172,7 @@ def export(module, inputs, exporter, path):
         torch.onnx.export(module, tuple(inputs), str(path), dynamo=True, external_data=False, verbose=False,
                           dynamic_shapes=shapes, **kinds)
     else:
-        torch.onnx.export(module, tuple(inputs), str(path), dynamo=False, opset_version=EXPORTERS[exporter],
+        torch.onnx.export(module, tuple(inputs), str(path), dynamo=False, opset_version=exporter,
                           dynamic_axes={n: axes[n] for n in names}, **kinds)
     model = onnx.load(path)
     for node in model.graph.node:  # where in whose files it was made
@@ -189,7 +187,7 @@ def export(module, inputs, exporter, path):
 
 
 def make(folder, name):
-    build, draw = MODULES[name]
+    build, draw, exporters = MODULES[name]
     torch.manual_seed(sorted(MODULES).index(name))
     module = build().eval()
     unsettle(module)
@@ -198,9 +196,7 @@ def make(folder, name):
         y = module(*inputs)
     arrays = {n: t.numpy() for n, t in zip(["x", "mask"], inputs)}
     np.savez_compressed(folder / f"{name}.npz", y=y.numpy(), **arrays)
-    for exporter in EXPORTERS:
-        if (name, exporter) in ABSENT:
-            continue
+    for exporter in exporters:
         export(module, inputs, exporter, folder / f"{name}_{exporter}.onnx")
 
 

@@ -171,3 +171,42 @@ size_t zip_find(const blob *zip, const char *signature, size_t nth)
     cr_assert_fail("no such record");
     return 0;
 }
+
+const mc_array *npz_find(const mc_npz *npz, const char *name)
+{
+    for (size_t i = 0; i < npz->arrays; i++)
+        if (strcmp(npz->array[i].name, name) == 0) return &npz->array[i];
+    cr_assert_fail("%s is missing", name);
+    return NULL;
+}
+
+double npz_element(const mc_array *a, uint64_t i)
+{
+    union {
+        double f8;
+        float f4;
+        int8_t i1;
+        int16_t i2;
+        int32_t i4;
+        int64_t i8;
+        uint8_t u1;
+        uint16_t u2;
+        uint32_t u4;
+        uint64_t u8;
+    } x;
+    float half;
+    mc_array_read(a, i, 1, &x);
+    switch (a->dtype) {
+    case MC_F16: mc_to_f32(MC_F16, &x, &half, 1); return (double)half;
+    case MC_F32: return (double)x.f4;
+    case MC_F64: return x.f8;
+    case MC_I8: return x.i1;
+    case MC_I16: return x.i2;
+    case MC_I32: return x.i4;
+    case MC_I64: return (double)x.i8;
+    case MC_U16: return x.u2;
+    case MC_U32: return x.u4;
+    case MC_U64: return (double)x.u8;
+    default: return x.u1;
+    }
+}

@@ -2,6 +2,8 @@
 #ifndef MC_TESTS_SUPPORT_NPZ_BUILDER_H
 #define MC_TESTS_SUPPORT_NPZ_BUILDER_H
 
+#include "formats/npy.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,5 +39,13 @@ blob npz_of(zip_item *item, size_t items, zip_kind kind);
 
 /* Where the `nth` record of that signature ("PK\1\2") begins. */
 size_t zip_find(const blob *zip, const char *signature, size_t nth);
+
+/* ---- looking ---- */
+
+/* The array of that name; the test fails when there is none. */
+const mc_array *npz_find(const mc_npz *npz, const char *name);
+
+/* Element i in C order, of any dtype. */
+double npz_element(const mc_array *a, uint64_t i);
 
 #endif

@@ -49,7 +49,7 @@ static int by_number(const void *a, const void *b)
 
 static field *fields_of(mc_raw raw, const char *without, size_t *n)
 {
-    mc_cursor in = {raw.at, raw.at + raw.bytes};
+    mc_cursor in = {raw.at, raw.at ? raw.at + raw.bytes : NULL};
     mc_wire_field f;
     size_t room = 0;
     *n = 0;
@@ -262,7 +262,7 @@ static const char *same_graph(both m, const mc_graph *a, const mc_graph *b)
     if (a->nodes != b->nodes) return differ("%zu nodes, not %zu", b->nodes, a->nodes);
     for (size_t i = 0; i < a->nodes; i++) RETURN_DIFFERENCE(same_node(m, a, b, i));
 
-    /* Of a GraphProto all but node and initializer; of a FunctionProto all but node and defaults. */
+    /* Of a GraphProto all but node and initializer, of a FunctionProto all but node and defaults */
     return same_fields(x->raw, y->raw, is_function(m.a, a) ? "\7\13" : "\1\5", a->name);
 }
 

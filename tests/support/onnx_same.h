@@ -1,6 +1,6 @@
-/* Do two models that were read from ONNX hold the same? For models of which one was written from the
- * other: what is stored in another way counts as the same, and so does another order of nodes that
- * were out of order. */
+/* Do two models that were read from ONNX hold the same? For models of which one was written from
+ * the other: what is stored in another way counts as the same, and so does another order of nodes
+ * that were out of order. */
 #ifndef MC_TESTS_SUPPORT_ONNX_SAME_H
 #define MC_TESTS_SUPPORT_ONNX_SAME_H
 

@@ -280,3 +280,189 @@ Test(report_html, coordinates_are_numbers)
         }
     done();
 }
+
+/* ---- when the models were run ---- */
+
+static void expect_numbers(void)
+{
+    static const char *const attributes[] = {" x=\"",  " y=\"",  " width=\"", " height=\"",
+                                             " cx=\"", " cy=\"", " x1=\"",    " x2=\"",
+                                             " y1=\"", " y2=\""};
+    for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
+        for (const char *at = html; (at = strstr(at, attributes[i]));) {
+            at += strlen(attributes[i]);
+            cr_expect(isdigit((unsigned char)*at), "%s%.20s", attributes[i], at);
+        }
+}
+
+Test(report_html, figures_of_the_models_are_well_formed)
+{
+    static const size_t layers[] = {0, 1, 40, 150};
+    for (size_t i = 0; i < 4; i++)
+        for (int task = 0; task < 2; task++) {
+            sample_report_open(&s, layers[i], false);
+            if (task)
+                sample_report_language(&s);
+            else
+                sample_report_classes(&s);
+            sample_report_gates_on_data(&s);
+            write_html();
+            expect_well_formed();
+            expect_numbers();
+            cr_expect_eq(count("nan"), 0u);
+            done();
+        }
+}
+
+Test(report_html, without_data_there_is_nothing_about_it)
+{
+    sample_report_open(&s, 4, false);
+    write_html();
+    cr_expect_eq(count("id=\"model\""), 0u);
+    cr_expect_eq(count("id=\"sites\""), 0u);
+    cr_expect_eq(count("id=\"sure\""), 0u);
+    cr_expect_eq(count("<dl class=\"tiles\">"), 1u);
+    done();
+}
+
+Test(report_html, a_classifier_has_confidence_and_no_divergence)
+{
+    sample_report_open(&s, 1, false);
+    sample_report_classes(&s);
+    write_html();
+    cr_expect_eq(count("id=\"sure\""), 1u);
+    cr_expect_eq(count("id=\"kl\""), 0u);
+    cr_expect_eq(count("id=\"said\""), 0u);
+    cr_expect_eq(count("id=\"sets\""), 0u);
+    cr_expect_eq(count("<circle class=\"was\""), 2u, "two bins of the original have samples");
+    cr_expect_eq(count("<line class=\"link is\""), 1u);
+    cr_expect_eq(count("<b>0.15 %</b>"), 1u);
+    cr_expect_eq(count("95 %: -0.24 … 0.54 %"), 1u);
+    done();
+}
+
+Test(report_html, language_has_divergence_continuations_and_data_sets)
+{
+    sample_report_open(&s, 1, false);
+    sample_report_language(&s);
+    write_html();
+    cr_expect_eq(count("id=\"sure\""), 0u);
+    cr_expect_eq(count("id=\"kl\""), 1u);
+    cr_expect_eq(count(" tokens from "), 16u, "a bar for each bin that has tokens");
+    cr_expect_eq(count("<dl class=\"said\">"), 2u);
+    cr_expect_eq(count("there was a king↵<wbr>and a queen"), 1u);
+    cr_expect_eq(count(" there was a king<mark>dom</mark>"), 1u, "only what differs is marked");
+    cr_expect_eq(count("<mark>"), 1u);
+    cr_expect_eq(count("<span class=\"tag\">worst</span>"), 1u);
+    cr_expect_not_null(strstr(html, "code/<wbr>*.<wbr>c</bdi><span class=\"tag\">worst"));
+    done();
+}
+
+Test(report_html, what_differs_is_marked_by_whole_characters)
+{
+    sample_report_open(&s, 0, false);
+    sample_report_language(&s);
+    mc_continuation *c = sample_report_data(&s)->outcome[0].continuation;
+    c[0].reference = "gr\xc3\xbc\xc3\x9f";
+    c[0].container = "gr\xc3\xb6\xc3\x9f";
+    write_html();
+    cr_expect_eq(count("gr<mark>\xc3\xb6\xc3\x9f</mark>"), 1u);
+    done();
+}
+
+Test(report_html, every_site_has_a_bar_a_ring_and_a_row)
+{
+    sample_report_open(&s, 4, false);
+    sample_report_language(&s);
+    const mc_data_report *d = s.report.data;
+    write_html();
+    const char *sites = strstr(html, "id=\"sites\""), *end = strstr(html, "id=\"size\"");
+    cr_assert(sites && end);
+    size_t bars = 0;
+    for (const char *at = sites; (at = strstr(at, "<rect class=\"s2\"")) && at < end; at++) bars++;
+    cr_expect_eq(bars, d->sites);
+    cr_expect_eq(count("<circle class=\"own\""), 2 * d->sites, "in two drawings");
+    cr_expect_eq(count("<th scope=\"row\" class=\"name\">"), s.report.tensors + d->sites);
+    done();
+}
+
+Test(report_html, sites_below_their_gate_stand_out)
+{
+    sample_report_open(&s, 4, false);
+    sample_report_language(&s);
+    const mc_data_report *d = s.report.data;
+    mc_gate gate;
+    mc_err err = {0};
+    mc_arena *mem = &s.memory.arena;
+    cr_assert_eq(mc_gate_parse("min_site_sqnr_db >= 20", mem, &gate, &err), MC_OK);
+    cr_assert_eq(mc_gates_apply(&gate, 1, mem, &s.report, &err), MC_OK);
+    write_html();
+    size_t below = 0;
+    for (size_t i = 0; i < d->sites; i++) below += d->site[i].output_sqnr_db < 20.0;
+    cr_expect_gt(below, 0u);
+    cr_expect_eq(count("<rect class=\"low\""), below);
+    cr_expect_eq(count("<circle class=\"low\""), below);
+    cr_expect_eq(count("<line class=\"gate\""), d->sites + 1, "each bar, and along the graph");
+    done();
+}
+
+Test(report_html, texts_of_models_cannot_become_markup)
+{
+    static const char evil[] = "<script>alert(\"1\")</script>&amp;'><img src=x onerror='y'>\x01\n";
+    sample_report_open(&s, 1, false);
+    sample_report_language(&s);
+    mc_data_report *d = sample_report_data(&s);
+    for (size_t i = 0; i < d->sites; i++) d->site[i].name = d->site[i].tensor = evil;
+    for (size_t i = 0; i < d->outcomes; i++) d->outcome[i].name = d->outcome[i].path = evil;
+    d->outcome[0].continuation[0] = (mc_continuation){evil, "", evil};
+    d->outcome[0].continuation[1] = (mc_continuation){"\xff", "a\xc3\n", "a\xc3\xc3"};
+    write_html();
+    expect_well_formed();
+    cr_expect_eq(count("<script>"), 1u, "our own");
+    cr_expect_eq(count("<img"), 0u);
+    cr_expect_eq(count("\x01"), 0u);
+    cr_expect_eq(count("\xff"), 0u);
+    cr_expect_geq(count("&#60;script&#62;"), 5u);
+    done();
+}
+
+Test(report_html, figures_that_went_wrong_draw_nothing_wrong)
+{
+    const double wrong[] = {(double)NAN, (double)INFINITY, -(double)INFINITY, 0.0};
+    for (size_t i = 0; i < 4; i++) {
+        sample_report_open(&s, 1, false);
+        sample_report_language(&s);
+        mc_data_report *d = sample_report_data(&s);
+        for (size_t k = 0; k < d->sites; k++)
+            d->site[k].output_sqnr_db = d->site[k].own_output_sqnr_db = wrong[i];
+        mc_outcome *o = &d->outcome[0];
+        o->perplexity = o->perplexity_se = o->perplexity_ratio = wrong[i];
+        o->kl_mean = o->kl_mean_se = o->kl_median = o->kl_p99 = o->kl_max = wrong[i];
+        o->output_sqnr_db = o->output_max_abs_error = o->output_cosine = wrong[i];
+        memset(o->kl_histogram, 0, sizeof o->kl_histogram);
+        o->kl_histogram[i == 3 ? 0 : MC_KL_BINS - 1] = o->n;
+        write_html();
+        expect_well_formed();
+        expect_numbers();
+        cr_expect_eq(count(">nan"), 0u);
+        cr_expect_eq(count("id=\"kl-t\""), i == 3 ? 0u : 1u, "nothing differs: nothing to draw");
+        done();
+    }
+}
+
+Test(report_html, no_samples_draw_nothing)
+{
+    sample_report_open(&s, 1, false);
+    sample_report_classes(&s);
+    mc_data_report *d = sample_report_data(&s);
+    d->sites = 0;
+    mc_outcome *o = &d->outcome[0];
+    memset(&o->confidence, 0, sizeof o->confidence);
+    memset(&o->confidence_reference, 0, sizeof o->confidence_reference);
+    o->confidence.expected_error = (double)NAN;
+    write_html();
+    expect_well_formed();
+    cr_expect_eq(count("id=\"sure\""), 0u);
+    cr_expect_eq(count("id=\"sites\""), 0u);
+    done();
+}

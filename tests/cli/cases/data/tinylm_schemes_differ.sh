@@ -7,6 +7,7 @@ for scheme in w4a16 w4a8 w4a4; do
 done
 # More rounding, further from the original.
 for pair in 'w4a16 w4a8' 'w4a8 w4a4'; do
+    # shellcheck disable=SC2086 # two words
     set -- $pair
     a=$(figure kl_mean "$1.json") b=$(figure kl_mean "$2.json")
     awk -v a="$a" -v b="$b" 'BEGIN { exit !(a > 0 && a < b) }' && echo "$1 is nearer than $2"
