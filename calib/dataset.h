@@ -25,7 +25,7 @@
 typedef enum { MC_DATA_ARRAYS, MC_DATA_TOKENS, MC_DATA_CHOICES } mc_data_kind;
 
 typedef struct {
-    uint64_t window;  /* tokens of a sample; 0: what the data or the graph says (rows of ids, a fixed
+    uint64_t window;  /* tokens of a sample; 0: what the data or the graph says (rows of ids, fixed
                        * length), else the model's context, at most 512 */
     uint64_t most;    /* samples; 0: all. The first ones, or those the seed picks */
     bool shuffled;    /* by `seed`: a permutation of all samples, then `most` of them */

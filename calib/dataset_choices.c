@@ -24,8 +24,8 @@ typedef struct {
 static mc_status wrong(const reader *r, const char *what, mc_err *err)
 {
     return mc_fail(err, MC_E_FORMAT,
-                   "%s: line %" PRIu64 ": %s; expected {\"context\": \"…\", \"choices\": [\"…\", "
-                   "…], \"answer\": 0}",
+                   "%s: line %" PRIu64 ": %s; expected {\"context\": \"…\", \"choices\": "
+                   "[\"…\", …], \"answer\": 0}",
                    r->path, r->line, what);
 }
 

@@ -212,7 +212,7 @@ mc_status mc_data_open_tokens(mc_dataset *d, mc_err *err)
 
 /* ---- inputs for a row of ids ---- */
 
-/* What an input is filled with: the ids, ones, zeros, or 0, 1, 2 …; NONE when that is not known. */
+/* What an input is filled with: the ids, ones, zeros, or 0, 1, 2 …; NONE when it is not known. */
 typedef enum { FILL_NONE, FILL_IDS, FILL_ONES, FILL_ZEROS, FILL_PLACES } fill;
 
 static fill fill_of(const mc_value *v, size_t place)

@@ -1,4 +1,4 @@
-/* Tensors in memory: shapes that are partly known, and every dtype's way from a file into memory. */
+/* Tensors in memory: shapes that are partly known, and every dtype's way from a file to memory. */
 #include "core/nd.h"
 
 #include <criterion/criterion.h>

@@ -246,7 +246,7 @@ Test(pass_dead, what_no_output_needs_goes)
 
 /* ---- hostile ---- */
 
-enum { MANY = 1000000 };
+enum { MANY = 200000 };
 
 /* `link` puts a few nodes behind a value. */
 static void expect_many(size_t (*link)(mc_graph *g, mc_id *value), const char *left)
@@ -298,26 +298,26 @@ static size_t gates(mc_graph *g, mc_id *y)
     return 2;
 }
 
-/* Scalings by numbers that are computed from one another, each a chain of a million. */
+/* Scalings by numbers that are computed from one another, each a long chain. */
 static size_t numbers(mc_graph *g, mc_id *y)
 {
     *y = two(g, "Div", two(g, "Pow", *y, *y), *y);
     return 2;
 }
 
-Test(passes, a_million_squares_stay_as_they_are)
+Test(passes, many_squares_stay_as_they_are)
 {
     expect_many(squares, "Mul");
 }
-Test(passes, a_million_factors_stay_as_they_are)
+Test(passes, many_factors_stay_as_they_are)
 {
     expect_many(doubles, "Mul");
 }
-Test(passes, a_million_copies_go)
+Test(passes, many_copies_go)
 {
     expect_many(copies, "Identity");
 }
-Test(passes, a_million_gates_become_activations)
+Test(passes, many_gates_become_activations)
 {
     expect_many(gates, "SiLU");
 }

@@ -226,7 +226,8 @@ Test(formats, that_are_not_known_are_shown)
     scratch_put("x", "", 0);
     scratch_refused(
         "x", MC_E_FORMAT,
-        "x: not an ONNX or safetensors file, Hugging Face folder or archive of those (it is empty)");
+        "x: not an ONNX or safetensors file, Hugging Face folder or archive of those (it is "
+        "empty)");
     scratch_put_text("x", "GIF89a....");
     scratch_refused("x", MC_E_FORMAT,
                     "x: not an ONNX or safetensors file, Hugging Face folder or archive of those "

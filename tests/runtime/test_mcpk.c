@@ -65,12 +65,14 @@ static void expect_same_rows(const mcpk *pk, const mc_container *c)
             const mcpk_status status = mcpk_row_f32(&w, row, there);
             cr_assert_eq(status, device_reads(&w) ? MCPK_OK : MCPK_E_UNSUPPORTED, "%s", w.name);
             if (status != MCPK_OK) break;
-            cr_assert_eq(mc_container_to_f32(c, i, row * w.cols, w.cols, here, &err), MC_OK, "%s",
-                         err.text);
-            for (uint64_t k = 0; k < w.cols; k++)
+            for (uint64_t k = 0; k < w.cols; k++) {
+                const uint64_t element = mc_weight_element(&c->weight[i], row * w.cols + k);
+                cr_assert_eq(mc_container_to_f32(c, i, element, 1, &here[k], &err), MC_OK, "%s",
+                             err.text);
                 cr_assert(same(here[k], there[k]), "%s: row %llu, column %llu: %a, not %a", w.name,
                           (unsigned long long)row, (unsigned long long)k, (double)there[k],
                           (double)here[k]);
+            }
         }
     }
 }
@@ -266,14 +268,14 @@ Test(mcpk, refuses_a_header_that_says_what_no_header_says)
 Test(mcpk, refuses_fields_of_a_weight_that_mean_nothing)
 {
     static const change dense[] = {
-        {MCPK_W_DTYPE, 0, MCPK_E_UNSUPPORTED},   {MCPK_W_DTYPE, 23, MCPK_E_UNSUPPORTED},
+        {MCPK_W_DTYPE, 0, MCPK_E_UNSUPPORTED},   {MCPK_W_DTYPE, 27, MCPK_E_UNSUPPORTED},
         {MCPK_W_LEVELS, 4, MCPK_E_STRUCTURE},    {MCPK_W_SUB_BITS, 4, MCPK_E_STRUCTURE},
         {MCPK_W_GROUP, 1, MCPK_E_STRUCTURE},     {MCPK_W_SUPER, 1, MCPK_E_STRUCTURE},
         {MCPK_W_DIM + 8, 1, MCPK_E_STRUCTURE},   {MCPK_W_DIM + 63, 1, MCPK_E_STRUCTURE},
         {MCPK_W_SPARE, 1, MCPK_E_STRUCTURE},     {MCPK_W_SPARE + 11, 1, MCPK_E_STRUCTURE},
         {MCPK_W_NAME_BYTES, 5, MCPK_E_STRUCTURE}};
     static const change plain[] = {
-        {MCPK_W_DTYPE, 23, MCPK_E_UNSUPPORTED},     {MCPK_W_LEVELS, 1, MCPK_E_STRUCTURE},
+        {MCPK_W_DTYPE, 27, MCPK_E_UNSUPPORTED},     {MCPK_W_LEVELS, 1, MCPK_E_STRUCTURE},
         {MCPK_W_FLAGS, 4, MCPK_E_UNSUPPORTED},      {MCPK_W_SUB_BITS + 1, 1, MCPK_E_STRUCTURE},
         {MCPK_W_SUB_BITS + 2, 1, MCPK_E_STRUCTURE}, {MCPK_W_DIM + 16, 1, MCPK_E_STRUCTURE},
         {MCPK_W_FIRST_PART, 4, MCPK_E_STRUCTURE},   {MCPK_W_NAME, 0, MCPK_E_STRUCTURE},
