@@ -69,7 +69,7 @@ static mc_id unmasked(const mc_match *m, mc_id scores, mask *out)
     double low;
     const mc_node *add = mc_made_only_for(m, scores, "Add");
     const mc_node *fill = mc_made_only_for(m, scores, "Where");
-    if (add && add->ins == 2) {
+    if (add && add->ins == 2 && !mc_match_is_legacy(add)) {
         /* The scores are the side that a product makes, or another mask. */
         const size_t k =
             product_behind(m, add->in[0]) || mc_made_only_for(m, add->in[0], "Where") ? 0 : 1;

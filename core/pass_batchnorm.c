@@ -9,12 +9,13 @@
 
 #include <string.h>
 
+enum { VERSION = 13 }; /* of ai.onnx, for the nodes made here */
+
 /* A BatchNormalization at inference, and the node whose output it takes. */
 typedef struct {
     mc_id norm, before;
     mc_id scale, shift, mean, var;
     float epsilon;
-    int version; /* of ai.onnx, for the nodes made here */
     int axis;    /* of the weight, that counts outputs */
     uint64_t outputs;
 } fold;
@@ -22,6 +23,7 @@ typedef struct {
 static bool is_inference(const mc_node *n)
 {
     if (n->ins != 5 || n->outs == 0 || n->out[0] == MC_NONE) return false;
+    if (n->version < 7 && mc_node_int(n, "is_test", 0) == 0) return false;
     if (mc_node_int(n, "training_mode", 0) != 0 || mc_node_int(n, "spatial", 1) != 1) return false;
     for (size_t i = 1; i < n->outs; i++)
         if (n->out[i] != MC_NONE) return false;
@@ -68,27 +70,26 @@ static bool find(const mc_match *m, mc_id i, fold *f)
                 .shift = n->in[2],
                 .mean = n->in[3],
                 .var = n->in[4],
-                .epsilon = (float)mc_node_float(n, "epsilon", 1e-5),
-                .version = n->version};
+                .epsilon = (float)mc_node_float(n, "epsilon", 1e-5)};
     if (!find_before(m, f) || !mc_match_is_f32(m, n->out[0])) return false;
     for (size_t k = 1; k < 5; k++)
         if (!is_vector(m, n->in[k], f->outputs)) return false;
     return true;
 }
 
-static mc_id two(mc_graph *g, const fold *f, const char *op, mc_id a, mc_id b)
+static mc_id two(mc_graph *g, const char *op, mc_id a, mc_id b)
 {
     const mc_id in[] = {a, b};
-    return mc_graph_apply(g, "", op, f->version, in, 2, "");
+    return mc_graph_apply(g, "", op, VERSION, in, 2, "");
 }
 
 /* g, as a vector. */
 static mc_id factor_of(mc_graph *g, const fold *f)
 {
     const mc_id epsilon = mc_graph_const_f32(g, "", 0, NULL, &f->epsilon);
-    const mc_id var = two(g, f, "Add", f->var, epsilon);
-    const mc_id root = mc_graph_apply(g, "", "Sqrt", f->version, &var, 1, "");
-    return two(g, f, "Div", f->scale, root);
+    const mc_id var = two(g, "Add", f->var, epsilon);
+    const mc_id root = mc_graph_apply(g, "", "Sqrt", VERSION, &var, 1, "");
+    return two(g, "Div", f->scale, root);
 }
 
 static mc_id weight_of(mc_graph *g, const fold *f, mc_id weight, mc_id factor)
@@ -97,14 +98,14 @@ static mc_id weight_of(mc_graph *g, const fold *f, mc_id weight, mc_id factor)
     int64_t shape[MC_MAX_DIMS];
     for (int i = 0; i < MC_MAX_DIMS; i++) shape[i] = i == f->axis ? -1 : 1;
     const mc_id target = mc_graph_const_i64(g, "", 1, &dims, shape);
-    const mc_id spread = two(g, f, "Reshape", factor, target);
-    return two(g, f, "Mul", weight, spread);
+    const mc_id spread = two(g, "Reshape", factor, target);
+    return two(g, "Mul", weight, spread);
 }
 
 static mc_id bias_of(mc_graph *g, const fold *f, mc_id bias, mc_id factor)
 {
-    if (bias == MC_NONE) return two(g, f, "Sub", f->shift, two(g, f, "Mul", f->mean, factor));
-    return two(g, f, "Add", two(g, f, "Mul", two(g, f, "Sub", bias, f->mean), factor), f->shift);
+    if (bias == MC_NONE) return two(g, "Sub", f->shift, two(g, "Mul", f->mean, factor));
+    return two(g, "Add", two(g, "Mul", two(g, "Sub", bias, f->mean), factor), f->shift);
 }
 
 static mc_status apply(mc_match *m, const fold *f, mc_err *err)

@@ -49,6 +49,7 @@ static bool hands_on(const mc_graph *g, const mc_node *n)
 {
     (void)g;
     if (mc_node_is(n, "", "Identity")) return true;
+    if (n->version < 7 && mc_node_int(n, "is_test", 0) == 0) return false; /* it drops */
     const bool mask = n->outs > 1 && n->out[1] != MC_NONE;
     return mc_node_is(n, "", "Dropout") && !mask && mc_in(n, 2) == MC_NONE;
 }

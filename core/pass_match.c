@@ -22,7 +22,8 @@ const mc_node *mc_made_by(const mc_match *m, mc_id value, const char *op)
     const mc_id producer = m->g->value[value].producer;
     if (producer >= m->g->nodes) return NULL;
     const mc_node *n = &m->g->node[producer];
-    return mc_node_is(n, "", op) && n->outs > 0 && n->out[0] == value ? n : NULL;
+    const bool is = mc_node_is(n, "", op) && !mc_match_is_legacy(n);
+    return is && n->outs > 0 && n->out[0] == value ? n : NULL;
 }
 
 const mc_node *mc_made_only_for(const mc_match *m, mc_id value, const char *op)
@@ -90,9 +91,14 @@ mc_id mc_match_other(const mc_node *node, mc_id value)
     return node->in[0] == value ? node->in[1] : node->in[1] == value ? node->in[0] : MC_NONE;
 }
 
+bool mc_match_is_legacy(const mc_node *node)
+{
+    return node->version < 7 && mc_node_int(node, "broadcast", 0) != 0;
+}
+
 bool mc_match_split(const mc_match *m, const mc_node *node, mc_id *variable, mc_id *constant)
 {
-    if (node->ins != 2) return false;
+    if (node->ins != 2 || mc_match_is_legacy(node)) return false;
     const bool first = mc_match_constant(m, node->in[0]) != NULL;
     *constant = node->in[first ? 0 : 1];
     *variable = node->in[first ? 1 : 0];

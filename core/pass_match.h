@@ -64,6 +64,9 @@ static inline mc_id mc_in(const mc_node *node, size_t i)
 /* The other input of a node of two, MC_NONE when `value` is neither. */
 mc_id mc_match_other(const mc_node *node, mc_id value);
 
+/* Operator sets below 7 broadcast by attributes: nodes that do are not matched. */
+bool mc_match_is_legacy(const mc_node *node);
+
 /* Of a commutative node of two inputs: finds the constant one. */
 bool mc_match_split(const mc_match *m, const mc_node *node, mc_id *variable, mc_id *constant);
 
