@@ -29,7 +29,8 @@ static bool knows_node(const mc_site *site, const mc_call *call)
 {
     const mc_node *n = call->node;
     const mc_nd *x = call->in[0], *w = call->ins > 1 ? call->in[1] : NULL;
-    if (site->activation_input != 0 || site->scaled || site->part || !w || x->dtype != MC_F32) return false;
+    if (site->activation_input != 0 || !w || x->dtype != MC_F32) return false;
+    if (site->scaled || site->part) return false; /* its numbers are not those of the codes */
     if (mc_node_is(n, "", "Conv")) return x->ndim >= 3 && x->ndim <= 5 && w->ndim == x->ndim;
     if (w->ndim != 2) return false; /* a batch of matrices is no site in integers */
     if (mc_node_is(n, MC_DOMAIN, "Linear")) return x->ndim >= 1;

@@ -13,8 +13,8 @@ static mc_id by_constant(const mc_match *m, const mc_node *n, double constant)
     return turns && mc_match_is_scalar(m, n->in[0], constant) ? n->in[1] : MC_NONE;
 }
 
-/* The factors of a product of up to four values, through Mul nodes, and Divs by a number, that serve
- * nothing else. */
+/* The factors of a product of up to four values, through Mul nodes, and Divs by a number, that
+ * serve nothing else. */
 typedef struct {
     mc_id value[4];
     size_t n;

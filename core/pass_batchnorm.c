@@ -16,7 +16,7 @@ typedef struct {
     mc_id norm, before;
     mc_id scale, shift, mean, var;
     float epsilon;
-    int axis;    /* of the weight, that counts outputs */
+    int axis; /* of the weight, that counts outputs */
     uint64_t outputs;
 } fold;
 

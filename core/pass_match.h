@@ -26,7 +26,7 @@ const mc_node *mc_made_only_for(const mc_match *m, mc_id value, const char *op);
 bool mc_match_scalar(const mc_match *m, mc_id value, double *out);
 bool mc_match_is_scalar(const mc_match *m, mc_id value, double wanted);
 
-/* The same number up to some roundings to f32? (Constants are typed in with seven digits or more.) */
+/* The same number up to some roundings to f32? (People type seven digits or more.) */
 bool mc_match_near(double found, double wanted);
 
 /* The number that a value of one element will have in every run: a constant, or computed by
@@ -42,8 +42,8 @@ bool mc_match_is_f32(const mc_match *m, mc_id value);
 int mc_match_rank(const mc_match *m, mc_id value);
 int64_t mc_match_dim(const mc_match *m, mc_id value, int axis);
 
-/* A size as far back as it can be followed through Reshape and Transpose: known, or else (known < 0)
- * that of `of` along `axis`. */
+/* A size as far back as it can be followed through Reshape and Transpose: known, or else
+ * (known < 0) that of `of` along `axis`. */
 typedef struct {
     int64_t known;
     mc_id of;

@@ -55,7 +55,7 @@ mc_status mc_dump_see(const mc_dump *dump, const mc_judging *j, const mc_lane *l
             return mc_fail(err, MC_E_UNSUPPORTED,
                            "--dump: output '%s' is of another size for other samples",
                            j->pair->graph->value[id].name);
-        memcpy(slot, nd->data, bytes);
+        if (bytes > 0) memcpy(slot, nd->data, bytes);
         slot += bytes;
     }
     return MC_OK;

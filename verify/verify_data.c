@@ -256,7 +256,9 @@ static mc_status run_set(session *s, size_t i, mc_arena *mem, mc_data_report *ou
     mc_dump_discard(&st.dump);
     mc_logits_out_discard(st.judging.logits_out);
     mc_dataset_close(d);
-    return status == MC_OK ? MC_OK : mc_wrap(err, "%s", in->data[i].path);
+    const char *path = in->data[i].path;
+    const bool named = strncmp(err->text, path, strlen(path)) == 0;
+    return status == MC_OK || named ? status : mc_wrap(err, "%s", path);
 }
 
 /* ---- sites ---- */

@@ -288,6 +288,21 @@ Test(dataset_arrays, refuse_floats_for_whole_numbers_before_reading_them)
     }
 }
 
+/* No array holds what such inputs take. */
+Test(dataset_arrays, refuse_inputs_that_take_no_numbers)
+{
+    static const mc_dtype kinds[] = {MC_STRING, MC_C64};
+    data_put("x.npy", npy_of("|u1", "(2,)", "ab", 2));
+    for (size_t i = 0; i < 2; i++) {
+        char message[256];
+        data_case c = one_input(kinds[i], 1, any);
+        snprintf(message, sizeof message, "x.npy: array 'x' is [2] U8, the graph's input is [?] %s",
+                 mc_dtype_about(kinds[i])->name);
+        data_refused(&c, "x.npy", NULL, MC_E_FORMAT, message);
+        data_end(&c);
+    }
+}
+
 /* ---- names and counts ---- */
 
 Test(dataset_arrays, refuse_files_without_an_array_for_each_input)

@@ -221,7 +221,7 @@ static const float *bounds_of(bench *b, size_t *n)
 }
 
 /* Both add the same numbers: in floats each of k products is rounded, twice with a weight that was
- * itself, and each of k sums; in integers each of at most 2k products with scales, and their sums. */
+ * itself, and each of k sums; in integers at most 2k products with scales, and their sums. */
 static void expect_equal(const site_case *c, const mc_grid *grid, size_t group, bool integer)
 {
     size_t n, m;

@@ -17,7 +17,7 @@ typedef struct {
     bool scales_q_and_k, scales_behind_mask;
     bool k_is_turned;   /* k comes as [batch, heads, width, tokens], from nowhere */
     bool k_is_computed; /* turned by reshape, transpose, reshape */
-    bool scores_are_output, weights_are_output;
+    bool scores_are_output, weights_are_output, softmax_is_output;
     int axis;        /* of Softmax; 0: -1 */
     int version;     /* of Softmax; 0: 13 */
     int64_t q_heads; /* 0: as many */
@@ -121,6 +121,7 @@ static mc_id softmax(pass_case *p, const spelling *s, mc_id scores)
 {
     const mc_id y = pass_op(p, "Softmax", s->version ? s->version : 13, scores, MC_NONE);
     if (s->axis) mc_node_add_int(p->before, "axis", s->axis);
+    if (s->softmax_is_output) pass_out(p, y);
     if (!s->mends_nan) return y;
     const mc_id in[] = {pass_op(p, "IsNaN", 13, y, MC_NONE), pass_number(p, 0, 0), y};
     return pass_op_of(p, "Where", 9, in, 3);
@@ -209,6 +210,7 @@ Test(pass_attention, leaves_what_only_looks_like_it)
     expect((spelling){.scores_are_output = true}, 0);
     expect((spelling){.weights_are_output = true}, 0);
     expect((spelling){.weights_are_output = true, .mends_nan = true}, 0);
+    expect((spelling){.softmax_is_output = true, .mends_nan = true}, 0);
     expect((spelling){.q_heads = 1}, 0); /* spread over the heads of k */
     expect((spelling){.scale_rank = 5}, 0);
     expect((spelling){.mask = ADDED, .mask_rank = 5, .mask_dims = {1, 1, 1, 1, TOKENS}}, 0);

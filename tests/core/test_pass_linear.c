@@ -58,9 +58,9 @@ Test(pass_linear, takes_the_bias_behind_it_and_keeps_the_products_name)
 
 Test(pass_linear, leaves_what_is_no_bias)
 {
-    static const int64_t shape[][3] = {{1, 5}, {3, 5}, {1}, {3, 1}, {1, 1, 5}};
-    static const int rank[] = {2, 2, 1, 2, 3};
-    for (size_t i = 0; i < 5; i++) {
+    static const int64_t shape[][3] = {{1, 5}, {3, 5}, {1}, {3, 1}, {1, 1, 5}, {5, 1, 5}};
+    static const int rank[] = {2, 2, 1, 2, 3, 3};
+    for (size_t i = 0; i < 6; i++) {
         pass_case p = pass_begin();
         pass_out(&p, pass_op(&p, "Add", 13, product(&p, MC_F32),
                              pass_ramp(&p, MC_F32, rank[i], shape[i])));

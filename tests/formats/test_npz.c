@@ -169,6 +169,23 @@ Test(npz, reads_plain_and_zip64_with_and_without_comment)
         }
 }
 
+/* Only what does not fit 32 bits stands in the field of zip64. */
+Test(npz, reads_zip64_for_some_of_the_sizes)
+{
+    blob b = small((zip_kind){.zip64 = true});
+    for (size_t i = 0; i < 2; i++) {
+        unsigned char *e = record(&b, entry_mark, i), *extra = e + 46 + 5;
+        mc_store_u32le(e + 20, (uint32_t)mc_load_u64le(extra + 12));
+        mc_store_u32le(e + 24, (uint32_t)mc_load_u64le(extra + 4));
+        memcpy(extra + 4, extra + 20, 8);
+        memset(extra + 12, 0xff, 16);
+    }
+    mc_npz npz = open_ok(&b);
+    expect_small(&npz);
+    mc_npz_close(&npz);
+    blob_free(&b);
+}
+
 Test(npz, passes_over_what_is_no_array)
 {
     zip_item item[] = {{"README", {NULL, 0}, false},
@@ -210,6 +227,9 @@ Test(npz, says_which_array_is_wrong)
     zip_item latin[] = {{"\xe4.npy", npy_of("|u1", "(1,)", "\5", 1), false}};
     refused(npz_of(latin, 1, (zip_kind){0}), MC_E_FORMAT,
             "x.npz: zip archive: a member's name is not UTF-8");
+    blob nul = small((zip_kind){0});
+    record(&nul, entry_mark, 0)[46] = '\0';
+    refused(nul, MC_E_FORMAT, "x.npz: zip archive: a member's name is not UTF-8");
 }
 
 /* ---- damage ---- */
@@ -368,6 +388,10 @@ Test(npz, refuses_members_that_lie)
     refused(b, MC_E_FORMAT, "x.npz: array \"b\" does not begin where the directory says");
     b = small((zip_kind){0});
     mc_store_u16le(record(&b, local_mark, 1) + 26, 60000);
+    refused(b, MC_E_FORMAT, "x.npz: array \"b\" reaches beyond the file");
+    b = small((zip_kind){0});
+    mc_store_u32le(record(&b, entry_mark, 1) + 20,
+                   (uint32_t)b.n - mc_load_u32le(record(&b, entry_mark, 0) + 20));
     refused(b, MC_E_FORMAT, "x.npz: array \"b\" reaches beyond the file");
     b = small((zip_kind){0});
     mc_store_u32le(record(&b, entry_mark, 1) + 24, 5);

@@ -301,6 +301,30 @@ Test(onnx_write, writes_subgraphs_whose_attributes_have_lost_their_bytes)
     mc_model_close(&m);
 }
 
+Test(onnx_write, keeps_what_subgraphs_say_about_values_from_outside)
+{
+    static const float w[] = {1, 2, 3, 4};
+    proto g = {0}, n = onnx_node("If", (names){"c", NULL}, (names){"y", NULL});
+    for (int i = 0; i < 2; i++) {
+        proto body = {0}, out = onnx_value("w", 1, (int64_t[]){7, -1});
+        proto_move(&body, 1, onnx_node("Relu", (names){"w", NULL}, (names){"r", NULL}));
+        proto_text(&out, 3, "a doc");
+        proto_move(&body, 12, out);
+        proto_move(&body, 13, onnx_value("w", 1, (int64_t[]){8, -1}));
+        proto_move(&n, 5, onnx_attr_graph(i == 0 ? "then_branch" : "else_branch", body));
+    }
+    proto_move(&g, 1, n);
+    proto_move(&g, 5, onnx_raw_tensor("w", 1, vector4, w, sizeof w));
+    proto_move(&g, 11, onnx_value("c", 9, scalar));
+    proto_move(&g, 12, onnx_value("y", 1, vector4));
+    onnx_put("m.onnx", onnx_model(g));
+    mc_model m = scratch_open("m.onnx"), after = written(&m);
+    const char *found = onnx_difference(&m, &after);
+    cr_expect_null(found, "%s", found);
+    mc_model_close(&after);
+    mc_model_close(&m);
+}
+
 Test(onnx_write, writes_changes_inside_functions)
 {
     mc_model m = scratch_open(MC_SOURCE_DIR "/tests/golden/onnx/functions.onnx");

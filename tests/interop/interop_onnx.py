@@ -2,7 +2,6 @@
 attributes, numbers and texts, and are accepted and run as before; with external data and without weights too."""
 import glob
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -153,6 +152,22 @@ def run(name, model, npz, *options):
     report(name, wrong, "onnxruntime gives the same with " + (" ".join(options) or "no options"))
 
 
+def run_goldens():
+    """Weights in a file beside the model, also those of Constants, subgraphs and functions."""
+    inputs = {"external": {"x": (2, 16)}, "functions": {"x": (2, 4)}, "subgraphs": {"x": (4,)}}
+    for name, shapes in inputs.items():
+        model = os.path.join(ROOT, "tests/golden/onnx", name + ".onnx")
+        feed = {k: np.random.default_rng(0).random(v, dtype=np.float32) for k, v in shapes.items()}
+        if name == "subgraphs":
+            feed["count"] = np.array(3, np.int64)
+        with tempfile.TemporaryDirectory() as folder:
+            (out,), wrong = rewrite(folder, [model], "--external", "1")
+            a, b = (onnxruntime.InferenceSession(p, providers=["CPUExecutionProvider"]).run(None, feed) for p in (model, out))
+            if any(x.tobytes() != y.tobytes() for x, y in zip(a, b)):
+                wrong.append("outputs differ")
+        report(name, wrong, "onnxruntime gives the same with external data")
+
+
 def external(name, model):
     with tempfile.TemporaryDirectory() as folder:
         (out,), wrong = rewrite(folder, [model], "--external", "256")
@@ -190,6 +205,7 @@ def main():
     goldens = sorted(glob.glob(os.path.join(ROOT, "tests/golden/onnx/*.onnx")))
     read_and_write("goldens", goldens, 8)
     read_and_write("goldens", goldens, 8, "--external", "1")
+    run_goldens()
     for name in ("mnist", "resnet8"):
         model, npz = (os.path.join(MODELS, name, f) for f in (name + ".onnx", "eval.npz"))
         for options in (), ("--external", "256"):
