@@ -2,8 +2,9 @@
  * aligned to 64 bytes (views into mapped files: to the element).
  *
  * How an element lies: F32, F64, whole numbers of 8 bits and more and BOOL (0 or 1) as themselves;
- * smaller floats (F16, BF16, F8_*, F4) as f32 that their dtype can hold; whole numbers below 8 bits
- * one a byte; STRING as mc_nd_text. mc_nd_width() is the one rule.
+ * smaller floats (F16, BF16, F8_*, F4) as f32 that their dtype can hold (but weights that a
+ * container gives, and what is only moved of them, may be finer); whole numbers below 8 bits one a
+ * byte; STRING as mc_nd_text. mc_nd_width() is the one rule.
  *
  * The same struct describes a tensor that is not there yet: `data` NULL, dimensions that are not
  * known -1, a rank that is not known MC_RANK_UNKNOWN, a dtype that is not known MC_DTYPE_NONE. */

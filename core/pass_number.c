@@ -1,6 +1,6 @@
 /* Numbers and sizes that nodes compute though they are the same in every run, or the same as
- * another: exporters write sqrt(d), d being a dimension that they know, and the targets of Reshape as
- * arithmetic on Shape. Backwards from the value, a bounded number of steps. */
+ * another: exporters write sqrt(d), d being a dimension that they know, and the targets of Reshape
+ * as arithmetic on Shape. Backwards from the value, a bounded number of steps. */
 #include "core/pass_match.h"
 
 #include "core/nd.h"

@@ -52,8 +52,8 @@ typedef struct {
 MC_FORMATS(X)
 #undef X
 
-/* Reads the model at `path`: an .onnx file, a .safetensors file (with config.json and tokenizer files
- * beside it, when they are there and no_follow is not asked for), a Hugging Face folder, a
+/* Reads the model at `path`: an .onnx file, a .safetensors file (with config.json and tokenizer
+ * files beside it, when they are there and no_follow is not asked for), a Hugging Face folder, a
  * model.safetensors.index.json, or a zip/tar archive of those. `options` may be NULL. Messages
  * begin with the path of the file that is wrong. mc_model_close() the result.
  *

@@ -239,7 +239,7 @@ Test(pass_attention, gives_the_product_of_the_factors)
     cr_expect_float_eq(before, 0.5, 1e-7);
 }
 
-/* d from Shape, and what is made of it; the scores are not scaled by what is not the same always. */
+/* d from Shape, and what is made of it; the scores are not scaled by what may differ. */
 Test(pass_attention, follows_sizes_that_are_known)
 {
     static const int64_t last[] = {-1}, end[] = {INT64_MAX}, first[] = {0}, one[] = {1};
