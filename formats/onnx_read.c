@@ -235,13 +235,16 @@ static mc_status order_graphs(reading *b)
     return MC_OK;
 }
 
-/* The first output gives numbers of two or more classes to each sample. */
+/* The first output gives numbers of two or more classes to each sample, or to each token of rows of
+ * whole numbers: words of a language, as far as shapes can tell. */
 static mc_task task_of(const mc_graph *g)
 {
-    if (g->outputs == 0) return MC_TASK_NONE;
-    const mc_value *v = &g->value[g->output[0]];
-    const bool is_scores = v->ndim == 2 && v->dim[1] >= 2 && mc_dtype_about(v->dtype)->is_float;
-    return is_scores ? MC_TASK_CLASSIFY : MC_TASK_NONE;
+    if (g->outputs == 0 || g->inputs == 0) return MC_TASK_NONE;
+    const mc_value *out = &g->value[g->output[0]], *in = &g->value[g->input[0]];
+    if (!mc_dtype_about(out->dtype)->is_float) return MC_TASK_NONE;
+    if (out->ndim == 2 && out->dim[1] >= 2) return MC_TASK_CLASSIFY;
+    const bool ids = in->ndim == 2 && (in->dtype == MC_I64 || in->dtype == MC_I32);
+    return ids && out->ndim == 3 ? MC_TASK_LANGUAGE : MC_TASK_NONE;
 }
 
 /* What has no meaning here cannot be run, but its weights can be seen. */

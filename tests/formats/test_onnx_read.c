@@ -52,6 +52,33 @@ Test(onnx_read, makes_a_model_of_a_file)
     mc_model_close(&model);
 }
 
+static mc_task task_of_ids(int ids_type, const int64_t *out_dim)
+{
+    proto graph = {0};
+    proto_move(&graph, 1,
+               onnx_node("Gather", (const char *const[]){"table", "ids", NULL},
+                         (const char *const[]){"logits", NULL}));
+    proto_text(&graph, 2, "g");
+    const float table[8] = {0};
+    proto_move(&graph, 5,
+               onnx_raw_tensor("table", 1, (const int64_t[]){4, 2, -1}, table, sizeof table));
+    proto_move(&graph, 11, onnx_value("ids", ids_type, (const int64_t[]){1, 3, -1}));
+    proto_move(&graph, 12, onnx_value("logits", 1, out_dim));
+    onnx_put("m.onnx", onnx_model(graph));
+    mc_model model = scratch_open("m.onnx");
+    const mc_task task = model.task;
+    mc_model_close(&model);
+    return task;
+}
+
+Test(onnx_read, whole_numbers_in_and_numbers_for_each_out_is_a_language)
+{
+    const int64_t each[] = {1, 3, 2, -1}, flat[] = {3, -1};
+    cr_expect_eq(task_of_ids(7, each), MC_TASK_LANGUAGE);
+    cr_expect_eq(task_of_ids(6, each), MC_TASK_LANGUAGE);
+    cr_expect_eq(task_of_ids(7, flat), MC_TASK_NONE);
+}
+
 Test(onnx_read, finds_a_model_by_its_content_whatever_its_name)
 {
     onnx_put("weights.bin", onnx_model(onnx_small_graph()));
