@@ -162,6 +162,17 @@ void mc_confidence_finish(mc_confidence *c)
     c->expected_error = all > 0.0 ? error / all : (double)NAN;
 }
 
+void mc_answers_finish(mc_answer_sums *s, mc_outcome *out)
+{
+    out->n = s->right.n;
+    mc_right_finish(&s->right, out);
+    mc_output_finish(&s->outputs, out);
+    mc_confidence_finish(&s->original);
+    mc_confidence_finish(&s->container);
+    out->confidence_reference = s->original;
+    out->confidence = s->container;
+}
+
 /* ---- the judge of outputs alone ---- */
 
 static mc_status open_outputs(mc_judging *j, mc_arena *mem, mc_err *err)

@@ -73,6 +73,14 @@ typedef struct {
 void mc_right_add(mc_right_counts *r, bool original, bool container, bool agree);
 void mc_right_finish(const mc_right_counts *r, mc_outcome *out);
 
+/* Answers of both models that are right or wrong, and how sure they were. */
+typedef struct {
+    mc_right_counts right;
+    mc_confidence original, container;
+    mc_output_sums outputs;
+} mc_answer_sums;
+void mc_answers_finish(mc_answer_sums *s, mc_outcome *out);
+
 /* All figures that do not apply. */
 void mc_outcome_clear(mc_outcome *out);
 

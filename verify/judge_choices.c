@@ -13,15 +13,9 @@ typedef struct {
     mc_output_sums outputs;
 } slot_of;
 
-typedef struct {
-    mc_right_counts right;
-    mc_confidence original, container;
-    mc_output_sums outputs;
-} sums_of;
-
 static mc_status open_choices(mc_judging *j, mc_arena *mem, mc_err *err)
 {
-    j->state = MC_NEW(mem, sums_of, 1);
+    j->state = MC_NEW(mem, mc_answer_sums, 1);
     return j->state ? MC_OK : mc_no_room(err, "sums");
 }
 
@@ -116,7 +110,7 @@ static mc_status take(mc_judging *j, uint64_t i, const void *slot, mc_err *err)
 {
     (void)i;
     (void)err;
-    sums_of *sums = j->state;
+    mc_answer_sums *sums = j->state;
     slot_of s;
     memcpy(&s, slot, sizeof s);
     const bool before = s.original == s.answer, after = s.container == s.answer;
@@ -129,14 +123,7 @@ static mc_status take(mc_judging *j, uint64_t i, const void *slot, mc_err *err)
 
 static void finish(mc_judging *j, mc_outcome *out)
 {
-    sums_of *s = j->state;
-    out->n = s->right.n;
-    mc_right_finish(&s->right, out);
-    mc_output_finish(&s->outputs, out);
-    mc_confidence_finish(&s->original);
-    mc_confidence_finish(&s->container);
-    out->confidence_reference = s->original;
-    out->confidence = s->container;
+    mc_answers_finish(j->state, out);
 }
 
 const mc_judge mc_judge_choices = {

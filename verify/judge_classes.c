@@ -22,11 +22,9 @@ typedef struct {
 } slot_of;
 
 typedef struct {
-    mc_right_counts right;
+    mc_answer_sums answers;
     uint64_t five_original, five_container;
-    mc_confidence original, container;
     mc_roc roc_original, roc_container;
-    mc_output_sums outputs;
 } sums_of;
 
 static size_t classes_of(const mc_judging *j)
@@ -115,13 +113,13 @@ static mc_status take(mc_judging *j, uint64_t i, const void *slot, mc_err *err)
     sums_of *sums = j->state;
     slot_of s;
     memcpy(&s, slot, sizeof s);
-    mc_right_add(&sums->right, s.original.right, s.container.right,
+    mc_right_add(&sums->answers.right, s.original.right, s.container.right,
                  s.original.choice == s.container.choice);
     sums->five_original += s.original.among_five;
     sums->five_container += s.container.among_five;
-    mc_confidence_add(&sums->original, s.original.confidence, s.original.right);
-    mc_confidence_add(&sums->container, s.container.confidence, s.container.right);
-    mc_output_merge(&sums->outputs, &s.outputs);
+    mc_confidence_add(&sums->answers.original, s.original.confidence, s.original.right);
+    mc_confidence_add(&sums->answers.container, s.container.confidence, s.container.right);
+    mc_output_merge(&sums->answers.outputs, &s.outputs);
     if (!sums->roc_container.positive) return MC_OK;
     mc_roc_add(&sums->roc_original, s.original.margin, s.label == 1);
     mc_roc_add(&sums->roc_container, s.container.margin, s.label == 1);
@@ -131,15 +129,9 @@ static mc_status take(mc_judging *j, uint64_t i, const void *slot, mc_err *err)
 static void finish(mc_judging *j, mc_outcome *out)
 {
     sums_of *s = j->state;
-    out->n = s->right.n;
-    mc_right_finish(&s->right, out);
-    mc_output_finish(&s->outputs, out);
-    mc_confidence_finish(&s->original);
-    mc_confidence_finish(&s->container);
-    out->confidence_reference = s->original;
-    out->confidence = s->container;
-    if (classes_of(j) > TOP && s->right.n) {
-        const double n = (double)s->right.n;
+    mc_answers_finish(&s->answers, out);
+    if (classes_of(j) > TOP && s->answers.right.n) {
+        const double n = (double)s->answers.right.n;
         out->top5_reference = (double)s->five_original / n;
         out->top5 = (double)s->five_container / n;
         out->top5_drop = ((double)s->five_original - (double)s->five_container) / n;
