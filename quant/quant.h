@@ -8,7 +8,9 @@
 #ifndef MC_QUANT_QUANT_H
 #define MC_QUANT_QUANT_H
 
+#include "calib/stats.h"
 #include "core/arena.h"
+#include "core/pool.h"
 #include "core/qmat.h"
 #include "core/tensor.h"
 
@@ -40,12 +42,40 @@ typedef struct {
     double param[MC_QUANT_PARAMS]; /* in the order of method->params */
 } mc_quant_setup;
 
+/* What a method needs to know about the inputs that the weights meet. */
+enum {
+    MC_QUANT_SQUARES = 1, /* moments->square */
+    MC_QUANT_GRAM = 2,    /* moments->gram */
+    MC_QUANT_CROSS = 4,   /* moments->cross, where there are two streams; it does without */
+};
+
+/* What came of it, summed over slabs: for reports and --explain. */
+typedef struct {
+    double damp;         /* the largest used */
+    double floor;        /* besides, on the diagonal */
+    size_t dead;         /* columns that met nothing but 0 */
+    double start, end;   /* the method's own objective before (nearest codes on its first grid) and
+                            after; 0 and 0 when it has none */
+} mc_quant_facts;
+
 /* Rows of a weight, quantized independently of all other rows. */
 typedef struct {
     mc_mat weights; /* one row per output feature, finite */
     const mc_quant_setup *setup;
     size_t first_row; /* of a slab within its weight: only messages count from there */
+    const mc_moments *moments; /* of one group (stats.h), as the method needs; else NULL */
+    const void *prepared;      /* what the method's prepare made of them; else NULL */
+    mc_quant_facts *facts;     /* added to; may be NULL */
 } mc_quant_job;
+
+/* What all rows that meet the same inputs share: a factor, an order of columns. */
+typedef struct {
+    const mc_quant_setup *setup;
+    const mc_moments *moments; /* of one group */
+    const mc_grid *grid;
+    size_t group;              /* columns that share a scale */
+    mc_pool *pool;             /* may be NULL: this thread only */
+} mc_quant_prepare;
 
 struct mc_quant_method {
     const char *name;
@@ -60,6 +90,14 @@ struct mc_quant_method {
 
     /* Which grids the method can choose codes on: NULL, or the reason why not. */
     const char *(*refuses)(const mc_grid *grid);
+
+    /* Methods that look at data: MC_QUANT_… that they cannot do without (CROSS: that they use). Such
+     * a method run without moments is MC_E_UNSUPPORTED. prepare may be NULL; its result lives in
+     * `mem` (prepare_bytes, an upper bound for n columns) and is only read by run. */
+    unsigned wants;
+    size_t (*prepare_bytes)(const mc_quant_setup *setup, size_t n);
+    mc_status (*prepare)(const mc_quant_prepare *in, mc_arena *mem, const void **out,
+                         mc_quant_facts *facts, mc_err *err);
 
     /* Bytes of scratch for a slab of rows x cols, an upper bound. */
     size_t (*scratch)(const mc_grid *grid, size_t rows, size_t cols, size_t group);
