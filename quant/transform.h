@@ -90,6 +90,9 @@ typedef struct {
     uint64_t seed;
     mc_pool *pool;
     bool online_hadamard;        /* the target runs Hadamard transforms at sites (R3, R4) */
+    uint32_t *hadamard;          /* of each site: set to the block of a transform that the device
+                                    applies to the site's input (mc_act_spec) */
+    bool *kv_hadamard;           /* set when keys and queries are rotated too */
 } mc_transform_job;
 
 typedef struct mc_transform mc_transform;
