@@ -7,8 +7,8 @@
 #define MC_QUANT_TRANSFORM_H
 
 #include "core/edit.h"
+#include "core/input_group.h"
 #include "core/pool.h"
-#include "core/site.h"
 #include "quant/quant.h"
 
 #define MC_TRANSFORMS(X) \
@@ -24,14 +24,6 @@
 
 /* ---- places.c: where the graph lets channels be scaled, shifted or rotated ---- */
 
-/* Sites whose activation is one and the same value. */
-typedef struct {
-    mc_id value;           /* the activation */
-    const size_t *site;    /* indices into mc_sites */
-    size_t sites;
-    size_t channels;       /* of the activation: last axis of tokens, axis 1 of images */
-} mc_input_group;
-
 typedef enum {
     MC_PLACE_NORM,   /* the value is a norm's output: its gain (and bias) take the scale */
     MC_PLACE_LINEAR, /* the value depends on a linear site's output channel by channel, linearly:
@@ -46,7 +38,7 @@ typedef struct {
     mc_place_kind kind;
     const char *name;          /* of the producer, for messages */
     const mc_input_group *to;  /* the consumers; all takers of the value are in it */
-    const uint32_t *from;      /* to->channels: producer's channel of each input channel */
+    const uint32_t *from;      /* for each channel of the input: producer's channel of each input channel */
     size_t channels;           /* of the producer */
     const mc_tensor *gain;     /* NORM: [channels], else NULL */
     const mc_tensor *bias;     /* of the producer, or NULL: it has none */
@@ -58,8 +50,7 @@ typedef struct {
 typedef struct {
     const mc_graph *graph; /* the execution graph */
     const mc_sites *sites;
-    const mc_input_group *group;
-    size_t groups;
+    mc_input_groups groups; /* core/input_group.h: mc_input_groups_find makes them */
     const mc_place *place;
     size_t places;
 } mc_places;
