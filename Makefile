@@ -26,7 +26,7 @@ interop: ## the suites that need PyPI, npm and the models in ../shared
 	@sh cmake/install-deps.sh build test ci
 	@$(MAKE) --no-print-directory all
 	@cmake -DMC_TESTS=ON build/release >/dev/null
-	@cmake --build --preset release --target safetensors_rewrite tokenizer_ids onnx_rewrite npz_rewrite onnx_backend
+	@cmake --build --preset release --target safetensors_rewrite tokenizer_ids onnx_rewrite npz_rewrite imatrix_rewrite onnx_backend
 	@sh tests/interop/run_interop.sh $(BIN) build/release/tests/safetensors_rewrite
 
 fuzz: ## every libFuzzer program for FUZZ_SECONDS (30) each

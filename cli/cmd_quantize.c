@@ -29,8 +29,8 @@ static mc_status check_outputs(session *s, mc_err *err)
     const char *rejected = mc_rejected_name(o, &s->memory.arena);
     const char *depfile = mc_depfile_name(o, &s->memory.arena);
     const char *const outputs[] = {o->arg[1], rejected, o->report, o->html, depfile, o->dump};
-    const mc_names names = {outputs, sizeof outputs / sizeof outputs[0]};
-    MC_TRY(mc_outputs_check(&s->model, (mc_names){0}, names, err));
+    const mc_path_list names = {outputs, sizeof outputs / sizeof outputs[0]};
+    MC_TRY(mc_outputs_check(&s->model, (mc_path_list){0}, names, err));
     MC_TRY(mc_out_check(o->arg[1], mc_may_replace(o, o->arg[1]), err));
     if (!o->requires || !rejected) return MC_OK;
     return mc_out_check(rejected, o->force || mc_is_our_container(rejected), err);
@@ -67,8 +67,9 @@ static mc_status prepare(session *s, mc_err *err)
         return mc_wrap(err, "%s", o->arg[0]);
     const size_t plan_scratch = mc_plan_scratch_bytes(&s->plan);
     const size_t verify_scratch = mc_verify_scratch_bytes();
-    MC_TRY(mc_pool_open(&s->pool, threads,
-                        plan_scratch > verify_scratch ? plan_scratch : verify_scratch, err));
+    size_t scratch = plan_scratch > verify_scratch ? plan_scratch : verify_scratch;
+    if (mc_code_needed(&s->plan)) scratch += mc_code_scratch_bytes(&s->plan);
+    MC_TRY(mc_pool_open(&s->pool, threads, scratch, err));
     MC_TRY(mc_refuse_unmeasured(&s->plan.container.numerics, o, err));
     return check_budgets(s, err);
 }
@@ -177,7 +178,7 @@ static char *summary_json(const session *s)
 
 static mc_status carry_out(session *s, mc_err *err)
 {
-    const mc_status status = mc_pipeline_quantize(&s->plan, s->pool, &s->result, err);
+    const mc_status status = mc_pipeline_quantize(&s->plan, &s->memory.arena, s->pool, &s->result, err);
     if (status != MC_OK && status != MC_E_GATE) return status;
     mc_err other;
     if (s->options->quiet && !s->options->json) return status;

@@ -40,6 +40,10 @@ typedef enum {
     MC_NUMERICS_SAID_INTEGER
 } mc_numerics_kind;
 
+/* --sequential, --no-sequential; --act */
+typedef enum { MC_SEQUENCE_UNSET, MC_SEQUENCE_YES, MC_SEQUENCE_NO } mc_sequence_kind;
+typedef enum { MC_ACT_KIND_UNSET, MC_ACT_KIND_DYNAMIC, MC_ACT_KIND_STATIC } mc_act_kind;
+
 /* --external-data */
 typedef enum {
     MC_EXTERNAL_UNSET,
@@ -77,6 +81,20 @@ typedef struct {
     uint32_t align;          /* of sections; 0 = the target's */
     bool compress;           /* zlib sections */
     uint64_t max_flash;      /* bytes; 0 = no limit */
+
+    /* quantize: calibration */
+    const char *calib;       /* data set or statistics; NULL = none */
+    mc_sequence_kind sequence;
+    uint64_t max_tokens;     /* 0 = not said */
+    mc_act_kind act;
+    const char *observer;    /* "mse", "percentile:p=99.99" */
+    bool act_asymmetric, act_power_of_two, act_per_channel;
+    uint64_t kv_group, kv_window; /* 0 = not said */
+    bool kv_window_said;
+    const char *const *explain; /* tensors */
+    size_t explains;
+    const char *checkpoint;
+    const char *preset;
 
     /* verify */
     const char *reference;

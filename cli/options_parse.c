@@ -2,6 +2,7 @@
  * looks at the whole: does the command take these options and this many arguments? */
 #include "cli/commands.h"
 #include "cli/options_table.h"
+#include "cli/presets.h"
 #include "cli/suggest.h"
 
 #include <string.h>
@@ -126,6 +127,34 @@ static mc_status take_option(parser *p, const char *text, mc_err *err)
     return option->set(option, value, &p->to, err);
 }
 
+/* Was this option, or another that sets the same choice (--sym, --asym), on the command line? */
+static bool was_said(const bool *said, size_t place)
+{
+    const mc_option *option = mc_option_at(place), *other;
+    if (said[place]) return true;
+    for (size_t i = 0; option->field && (other = mc_option_at(i)); i++)
+        if (said[i] && other->field == option->field) return true;
+    return false;
+}
+
+/* The options of a preset, as far as the command line has not said the same itself. */
+static mc_status take_preset(parser *p, const char *name, mc_err *err)
+{
+    const mc_preset *preset = mc_preset_find(name);
+    bool said[OPTIONS_MOST];
+    memcpy(said, p->seen, sizeof said);
+    const size_t length = strlen(preset->options);
+    char *words = mc_copy_text(p->to.mem, preset->options, length), *rest = words;
+    if (!words) return mc_no_room(err, "a preset");
+    for (char *word; (word = strtok_r(rest, " ", &rest));) {
+        size_t place = 0;
+        const mc_option *option = find_long(word + 2, strcspn(word + 2, "="), &place);
+        if (option && was_said(said, place)) continue;
+        if (take_option(p, word, err) != MC_OK) return mc_wrap(err, "--preset %s", name);
+    }
+    return MC_OK;
+}
+
 static mc_status take_arg(parser *p, const char *text, mc_err *err)
 {
     mc_options *out = p->to.out;
@@ -206,6 +235,8 @@ mc_status mc_options_parse(int argc, char **argv, mc_arena *mem, mc_options *out
         else
             MC_TRY(take_option(&p, text, err));
     }
+
+    if (out->preset) MC_TRY(take_preset(&p, out->preset, err));
 
     if (out->version) out->command = &mc_cmd_version;
     if (out->help && !out->command) out->command = &mc_cmd_help;

@@ -1,11 +1,13 @@
 /* Every option there is, in the order in which help shows them. */
 #include "cli/options_table.h"
 
+#include "calib/observe.h"
 #include "cli/commands.h"
 #include "cli/options_values.h"
+#include "cli/presets.h"
 #include "core/levels.h"
 #include "formats/target.h"
-#include "quant/quant.h"
+#include "quant/chain.h"
 #include "verify/report.h"
 
 #include <stdio.h>
@@ -18,8 +20,19 @@
 
 static const char *method_at(size_t i)
 {
-    const mc_quant_method *method = mc_quant_at(i);
-    return method ? method->name : NULL;
+    return i == 0 ? "auto" : mc_chain_name_at(i - 1);
+}
+
+static const char *preset_at(size_t i)
+{
+    const mc_preset *preset = mc_preset_at(i);
+    return preset ? preset->name : NULL;
+}
+
+static const char *observer_at(size_t i)
+{
+    const mc_observer *observer = mc_observer_at(i);
+    return observer ? observer->name : NULL;
 }
 
 static const char *target_at(size_t i)
@@ -67,6 +80,36 @@ static const mc_option options[] = {
     {.name = "method", .arg = "NAME[:K=V,...]", .heading = MC_HEADING_PLAN,
      .commands = ON(quantize), .help = "how codes are chosen (see 'methods')",
      .word_at = method_at, .set = mc_set_method, FIELD(method)},
+    {.name = "calib", .arg = "DATA", .heading = MC_HEADING_CALIBRATION, .commands = ON(quantize),
+     .help = "choose codes with it: text, ids, npz, statistics", .file = true,
+     .set = mc_set_text, FIELD(calib)},
+    {.name = "max-tokens", .arg = "N", .heading = MC_HEADING_CALIBRATION, .commands = ON(quantize),
+     .help = "calibrate on at most N tokens (samples, of arrays)",
+     .set = mc_set_number, FIELD(max_tokens), .least = 1, .most = UINT64_MAX},
+    {.name = "sequential", .heading = MC_HEADING_CALIBRATION, .commands = ON(quantize),
+     .help = "for inputs that coded weights give (the default)",
+     .set = mc_set_choose, FIELD(sequence), .least = MC_SEQUENCE_YES},
+    {.name = "no-sequential", .heading = MC_HEADING_CALIBRATION, .commands = ON(quantize),
+     .help = "for inputs of the float model",
+     .set = mc_set_choose, FIELD(sequence), .least = MC_SEQUENCE_NO},
+    {.name = "act", .arg = "KIND", .heading = MC_HEADING_CALIBRATION, .commands = ON(quantize),
+     .help = "scales of activations: dynamic or static", .words = "dynamic static",
+     .set = mc_set_word, FIELD(act)},
+    {.name = "act-asym", .heading = MC_HEADING_CALIBRATION, .commands = ON(quantize),
+     .help = "activations with a zero point", .set = mc_set_true, FIELD(act_asymmetric)},
+    {.name = "act-pow2", .heading = MC_HEADING_CALIBRATION, .commands = ON(quantize),
+     .help = "scales of activations are powers of two",
+     .set = mc_set_true, FIELD(act_power_of_two)},
+    {.name = "act-per-channel", .heading = MC_HEADING_CALIBRATION, .commands = ON(quantize),
+     .help = "a static scale for each channel", .set = mc_set_true, FIELD(act_per_channel)},
+    {.name = "observer", .arg = "NAME[:K=V]", .heading = MC_HEADING_CALIBRATION,
+     .commands = ON(quantize), .help = "how static scales are chosen", .word_at = observer_at,
+     .set = mc_set_observer, FIELD(observer)},
+    {.name = "preset", .arg = "NAME", .heading = MC_HEADING_PLAN, .commands = ON(quantize),
+     .help = "a set of options by name (see 'methods')", .word_at = preset_at,
+     .set = mc_set_preset, FIELD(preset)},
+    {.name = "explain", .arg = "TENSOR", .heading = MC_HEADING_PLAN, .commands = ON(quantize),
+     .help = "say why a tensor got what it got", .repeats = true, .set = mc_set_explain},
     {.name = "bits", .arg = "REGEX=N", .heading = MC_HEADING_PLAN, .commands = ON(quantize),
      .help = "N bits for matching tensors; the last match wins", .repeats = true,
      .set = mc_set_bits},
@@ -184,6 +227,7 @@ const char *mc_heading_text(mc_heading heading)
 {
     static const char *const text[MC_HEADING_COUNT] = {
         [MC_HEADING_SCHEME] = "Scheme", [MC_HEADING_PLAN] = "Plan",
+        [MC_HEADING_CALIBRATION] = "Calibration",
         [MC_HEADING_INPUT] = "Input",   [MC_HEADING_DATA] = "Data",
         [MC_HEADING_OUTPUT] = "Output", [MC_HEADING_REPORT] = "Report",
         [MC_HEADING_GENERAL] = "General",

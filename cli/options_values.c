@@ -2,10 +2,13 @@
  * signs and follow the locale. */
 #include "cli/options_values.h"
 
+#include "calib/observe.h"
+#include "cli/presets.h"
+
 #include "core/ckd.h"
 #include "core/levels.h"
 #include "formats/target.h"
-#include "quant/quant.h"
+#include "quant/chain.h"
 #include "verify/report.h"
 
 #include <assert.h>
@@ -327,8 +330,23 @@ mc_status mc_set_levels(const mc_option *option, const char *value, mc_option_si
 
 mc_status mc_set_method(const mc_option *option, const char *value, mc_option_sink *to, mc_err *err)
 {
-    mc_quant_setup setup;
-    if (mc_quant_setup_parse(value, &setup, err) != MC_OK)
+    mc_chain chain;
+    if (strcmp(value, "auto") != 0 && mc_chain_parse(value, &chain, err) != MC_OK)
+        return mc_wrap(err, "--%s", option->name);
+    return mc_set_text(option, value, to, err);
+}
+
+mc_status mc_set_preset(const mc_option *option, const char *value, mc_option_sink *to, mc_err *err)
+{
+    if (!mc_preset_find(value)) return refuse_word(option, value, err);
+    return mc_set_text(option, value, to, err);
+}
+
+mc_status mc_set_observer(const mc_option *option, const char *value, mc_option_sink *to,
+                          mc_err *err)
+{
+    mc_observe_setup setup;
+    if (mc_observe_setup_parse(value, &setup, err) != MC_OK)
         return mc_wrap(err, "--%s", option->name);
     return mc_set_text(option, value, to, err);
 }
@@ -410,6 +428,13 @@ mc_status mc_set_keep(const mc_option *option, const char *value, mc_option_sink
 {
     MC_TRY(check_pattern(option, value, err));
     return append(&to->out->keep, &to->out->keeps, value, to, err);
+}
+
+mc_status mc_set_explain(const mc_option *option, const char *value, mc_option_sink *to,
+                         mc_err *err)
+{
+    (void)option;
+    return append(&to->out->explain, &to->out->explains, value, to, err);
 }
 
 /* Letters, digits, '-' and '_' before '=' are a name: "test=eval.npz". */

@@ -53,7 +53,7 @@ mc_status mc_data_model_check(const mc_model *reference, const mc_options *o, mc
 
 mc_exec_numerics mc_data_numerics(const mc_options *o, const mc_numerics *container)
 {
-    if (container->activation_bits >= 16) return MC_NUMERICS_FLOAT;
+    if (!mc_numerics_act(container) && container->kv_bits >= 16) return MC_NUMERICS_FLOAT;
     switch (o->numerics) {
     case MC_NUMERICS_SAID_FLOAT: return MC_NUMERICS_FLOAT;
     case MC_NUMERICS_SAID_INTEGER: return MC_NUMERICS_INTEGER;
@@ -162,7 +162,9 @@ mc_status mc_pipeline_data(const mc_model *reference, const mc_container *contai
     MC_TRY(name_data(o, &in, mem, err));
     MC_TRY(mc_verify_data(&in, mem, data, err));
     report->data = data;
-    report->numerics.measured = in.numerics != MC_NUMERICS_FLOAT;
+    report->numerics.measured =
+        in.numerics != MC_NUMERICS_FLOAT && mc_numerics_act(&container->numerics);
+    report->numerics.kv_measured = data->kv_applied > 0 && data->kv_left == 0;
     mc_numerics_headline(&report->numerics, report->headline);
     return o->score ? run_score(o, &report->score, err) : MC_OK;
 }

@@ -7,12 +7,7 @@
 
 #include <math.h>
 
-typedef struct {
-    const mc_plan *plan;
-    mc_pack *pack;
-    mc_hash_lanes *lanes;
-    mc_progress *progress;
-} job;
+typedef mc_encoding job;
 
 /* The bytes of its tensor that a piece stands for: those it reads, unless it is transposed. */
 static void source_range(const mc_plan *plan, mc_work work, uint64_t *from, uint64_t *bytes)
@@ -57,6 +52,12 @@ static mc_status quantize_rows(const mc_plan *plan, mc_work work, mc_qmat *q, mc
 static mc_status make_rows(const job *j, mc_work work, mc_slab *slab, unsigned char *room,
                            mc_arena scratch, mc_err *err)
 {
+    if (j->made && j->made->entry[work.entry].coded) {
+        const mc_qmat part = mc_qmat_rows(
+            &j->made->entry[work.entry].q, (size_t)work.first, (size_t)work.count);
+        mc_pack_encode(&j->plan->layout, work.entry, (size_t)work.first, &part, room, slab);
+        return MC_OK;
+    }
     const mc_weight_spec *w = &j->plan->weight[work.entry];
     const mc_weight_shape shape = mc_weight_code_shape(w);
     mc_qmat q = {
@@ -93,6 +94,12 @@ static mc_status refuse_nan(const mc_plan *plan, mc_work work, mc_err *err)
 
 static mc_status make_dense(const job *j, mc_work work, mc_slab *slab, mc_err *err)
 {
+    const float *edited = j->made ? j->made->entry[work.entry].dense : NULL;
+    if (edited) { /* f32, whatever the source has: rounding it again would undo the edit */
+        mc_pack_dense(&j->plan->layout, work.entry, work.first,
+                      (const unsigned char *)edited + work.first, work.count, slab);
+        return MC_OK;
+    }
     MC_TRY(refuse_nan(j->plan, work, err));
     const unsigned char *bytes = source_bytes(j->plan, work);
     mc_pack_dense(&j->plan->layout, work.entry, work.first, bytes, work.count, slab);
@@ -122,6 +129,7 @@ static bool hash_aside(void *context)
 static void pass_source(const job *j, mc_work work, uint64_t end)
 {
     const mc_tensor *t = j->plan->entry[work.entry].tensor;
+    if (end > t->bytes) end = t->bytes; /* an edited one takes more than its source */
     if (j->plan->weight[work.entry].transposed && end < t->bytes) return;
     uint64_t at;
     if (mc_tensor_in_file(j->plan->model, t, &at))
@@ -141,12 +149,11 @@ static mc_status take(void *context, size_t i, void *slot, mc_err *err)
     return MC_OK;
 }
 
-mc_status mc_pipeline_encode(const mc_plan *plan, mc_pool *pool, mc_pack *pack,
-                             mc_hash_lanes *lanes, mc_progress *progress, mc_err *err)
+mc_status mc_pipeline_encode(const mc_encoding *encoding, mc_pool *pool, mc_err *err)
 {
-    job j = {.plan = plan, .pack = pack, .lanes = lanes, .progress = progress};
-    const mc_stream stream = {.n = plan->works,
-                              .slot_bytes = mc_plan_slot_bytes(plan),
+    job j = *encoding;
+    const mc_stream stream = {.n = j.plan->works,
+                              .slot_bytes = mc_plan_slot_bytes(j.plan),
                               .make = make,
                               .take = take,
                               .aside = hash_aside};

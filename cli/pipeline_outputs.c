@@ -11,7 +11,7 @@ static mc_status is_input(const char *output, mc_err *err)
     return mc_fail(err, MC_E_USAGE, "%s: is an input too; it would be overwritten", output);
 }
 
-static mc_status check_against_inputs(const mc_model *model, mc_names inputs, const char *output,
+static mc_status check_against_inputs(const mc_model *model, mc_path_list inputs, const char *output,
                                       mc_err *err)
 {
     for (size_t k = 0; k < inputs.names; k++)
@@ -21,7 +21,7 @@ static mc_status check_against_inputs(const mc_model *model, mc_names inputs, co
     return MC_OK;
 }
 
-mc_status mc_outputs_check(const mc_model *model, mc_names inputs, mc_names outputs, mc_err *err)
+mc_status mc_outputs_check(const mc_model *model, mc_path_list inputs, mc_path_list outputs, mc_err *err)
 {
     for (size_t i = 0; i < outputs.names; i++) {
         const char *output = outputs.name[i];

@@ -317,13 +317,26 @@ static void free_patterns(maker *m)
     for (size_t i = 0; m->bits && i < m->options->bits_rules; i++) regfree(&m->bits[i]);
 }
 
+/* What "auto" stands for here, or --method as it was said. */
+static const char *method_of(const mc_plan *plan)
+{
+    const mc_options *o = plan->options;
+    if (o->method && strcmp(o->method, "auto") != 0) return o->method;
+    if (!o->method && !o->calib) return mc_quant_usual(o->weight_bits)->name;
+    return mc_auto_chain(o->weight_bits, o->calib != NULL);
+}
+
 static mc_status set_methods(mc_plan *plan, mc_err *err)
 {
-    const double bits = plan->options->weight_bits;
-    plan->method = plan->options->method;
-    if (!plan->method) plan->method = mc_quant_usual(bits)->name;
-    MC_TRY(mc_quant_setup_parse(plan->method, &plan->asked, err));
-    return mc_quant_setup_parse(mc_quant_usual(SENSITIVE_BITS)->name, &plan->other, err);
+    const mc_options *o = plan->options;
+    plan->method = method_of(plan);
+    MC_TRY(mc_chain_parse(plan->method, &plan->chain, err));
+    if (!plan->chain.rounding.method)
+        MC_TRY(mc_quant_setup_parse(mc_quant_usual(o->weight_bits)->name, &plan->chain.rounding,
+                                    err));
+    plan->asked = plan->chain.rounding;
+    MC_TRY(mc_quant_setup_parse(mc_quant_usual(SENSITIVE_BITS)->name, &plan->other, err));
+    return mc_plan_calibration(plan, err);
 }
 
 /* config.json and the tokenizer travel with the weights, unless --no-side-files. */
@@ -350,6 +363,8 @@ static mc_numerics numerics_of(const mc_options *o)
         n.activation_bits = (uint8_t)o->activation_bits;
         n.activation_mode = MCPK_ACT_DYNAMIC;
     }
+    if (o->act == MC_ACT_KIND_STATIC && n.activation_bits < 16)
+        n.activation_mode = MCPK_ACT_STATIC;
     if (o->kv_bits && o->kv_bits < 16) n.kv_bits = (uint8_t)o->kv_bits;
     return n;
 }
@@ -467,7 +482,14 @@ size_t mc_plan_memory(const mc_model *model, const mc_options *options)
         bytes += EACH + model->tensor[i].bytes / BYTES_PER_PIECE;
     if (model->graph)
         bytes += (model->graph->values + 4 * model->graph->nodes) * 2 * sizeof(mc_site);
-    return (size_t)bytes + (options->keeps + options->bits_rules) * sizeof(regex_t) * 2;
+    /* Laid out twice when calibration edits what is kept. */
+    return 2 * (size_t)bytes + (options->keeps + options->bits_rules) * sizeof(regex_t) * 2;
+}
+
+mc_status mc_plan_lay_out(mc_plan *plan, mc_arena *mem, mc_err *err)
+{
+    MC_TRY(set_layout(plan, mem, err));
+    return mc_plan_cut(plan, mem, err);
 }
 
 mc_status mc_plan_make(const mc_model *model, const mc_options *options, unsigned threads,
@@ -486,12 +508,16 @@ mc_status mc_plan_make(const mc_model *model, const mc_options *options, unsigne
 
     order_tensors(plan);
     maker m = {.plan = plan, .options = options, .mem = mem};
-    const mc_status status = plan_tensors(&m, err);
+    mc_status status = plan_tensors(&m, err);
+    if (status == MC_OK) choose_grid(&m, plan->asked.method, options->weight_bits, &plan->usual_grid);
+    plan->usual_group = options->group_kind == MC_GROUP_SIZE    ? options->group
+                        : options->group_kind == MC_GROUP_UNSET && options->weight_bits <= GROUP_BITS
+                            ? GROUP
+                            : 0;
     free_patterns(&m);
     MC_TRY(status);
 
-    MC_TRY(set_layout(plan, mem, err));
-    MC_TRY(mc_plan_cut(plan, mem, err));
+    MC_TRY(mc_plan_lay_out(plan, mem, err));
     plan->memory_bytes = memory_estimate(plan, threads);
     return MC_OK;
 }

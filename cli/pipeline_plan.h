@@ -14,13 +14,14 @@
 #ifndef MC_CLI_PIPELINE_PLAN_H
 #define MC_CLI_PIPELINE_PLAN_H
 
+#include "calib/observe.h"
 #include "cli/options.h"
 #include "core/model.h"
 #include "core/site.h"
 #include "core/text.h"
 #include "formats/container.h"
 #include "formats/target.h"
-#include "quant/quant.h"
+#include "quant/chain.h"
 
 typedef struct {
     const mc_tensor *tensor;
@@ -44,9 +45,17 @@ typedef struct {
     mc_plan_entry *entry;   /* in the order of the source files */
     mc_weight_spec *weight; /* of the same entry */
     size_t entries;
-    mc_quant_setup asked;   /* by --method, or the scheme's default */
+    mc_chain chain;         /* of --method, or the scheme's default */
+    mc_quant_setup asked;   /* the chain's method that chooses codes */
     mc_quant_setup other;   /* for tensors whose grid the one asked for refuses */
     const char *method;     /* as --method would say it */
+    bool calibrated;        /* codes are chosen with data (--calib) */
+    bool sequential;        /* for the inputs that coded weights give, not the float model's */
+    bool spills;            /* activations wait in a scratch file */
+    bool act_static, act_asymmetric, act_power_of_two, act_per_channel;
+    mc_observe_setup observer; /* of static activations */
+    mc_grid usual_grid;     /* of weights of the scheme's bits */
+    uint64_t usual_group;   /* 0: one scale a row */
     mc_side_file *side;
     size_t sides;
     mc_container_spec container;
@@ -67,6 +76,9 @@ size_t mc_plan_memory(const mc_model *model, const mc_options *options);
 /* Decides everything; the plan lives in `mem`. */
 mc_status mc_plan_make(const mc_model *model, const mc_options *options, unsigned threads,
                        mc_arena *mem, mc_plan *plan, mc_err *err);
+
+/* Sizes and places anew, after dense weights have taken another dtype. */
+mc_status mc_plan_lay_out(mc_plan *plan, mc_arena *mem, mc_err *err);
 
 /* Of the quantized weights, everything that is stored for them counted; 0 when there are none. */
 double mc_plan_bits_per_weight(const mc_plan *plan);
@@ -92,8 +104,14 @@ mc_purpose mc_purpose_of(const char *tensor_name);
 mc_purpose mc_purpose_in(const mc_sites *sites, const char *tensor_name);
 const char *mc_purpose_name(mc_purpose purpose);
 
+/* pipeline_calibration.c: what the options say of calibration and activations. */
+mc_status mc_plan_calibration(mc_plan *plan, mc_err *err);
+
 /* pipeline_work.c: fills plan->work. */
 mc_status mc_plan_cut(mc_plan *plan, mc_arena *mem, mc_err *err);
+
+/* Rows of an entry's code shape in one piece. */
+size_t mc_plan_slab_rows(const mc_plan *plan, size_t entry);
 
 /* A slot of the stream holds an mc_slab and behind it, from here on, the piece's bytes. */
 enum { MC_SLOT_ROOM = (sizeof(mc_slab) + 63) / 64 * 64 };

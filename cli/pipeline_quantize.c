@@ -10,7 +10,8 @@
 #include <string.h>
 
 typedef struct {
-    const mc_plan *plan;
+    mc_plan *plan;
+    mc_arena *mem;    /* of the plan */
     mc_pool *pool;
     mc_region memory; /* of lanes and names */
     mc_out *out;
@@ -18,12 +19,33 @@ typedef struct {
     mc_hash_lanes *lanes;
     mc_progress *progress;
     const uint8_t (*digest)[MC_SHA256_BYTES];
+    const mc_made *made; /* NULL: codes are chosen as they are packed */
 } run;
 
 /* Does this run measure what it wrote? */
 static bool wants_report(const mc_options *o)
 {
     return o->report || o->html || o->requires > 0 || o->datas > 0;
+}
+
+/* Codes that are chosen with data, before anything is written. What was edited and is kept is
+ * stored as f32 from now on. */
+static mc_status choose_codes(run *r, mc_quantize_result *result, mc_err *err)
+{
+    mc_plan *plan = r->plan;
+    const mc_options *o = plan->options;
+    if (!mc_code_needed(plan)) return MC_OK;
+    MC_TRY(mc_calibration_open(plan->model, o, o->calib, &result->calibration, err));
+    MC_TRY(mc_made_open(plan, &result->made, err));
+    MC_TRY(mc_pipeline_code(plan, &result->calibration, r->pool, &result->made, err));
+    r->made = &result->made;
+    bool changed = false;
+    for (size_t e = 0; e < plan->entries; e++) {
+        if (!r->made->entry[e].dense || plan->weight[e].dtype == MC_F32) continue;
+        plan->weight[e].dtype = MC_F32;
+        changed = true;
+    }
+    return changed ? mc_plan_lay_out(plan, r->mem, err) : MC_OK;
 }
 
 /* Codes, bytes, tables: everything that is written before the file has a name. */
@@ -34,7 +56,12 @@ static mc_status write_container(run *r, mc_quantize_result *result, mc_err *err
     const mc_out_options how = {.replace = mc_may_replace(o, o->arg[1]), .no_fsync = o->no_fsync};
     MC_TRY(mc_out_open(o->arg[1], o->compress ? 0 : plan->layout.file_bytes, how, &r->out, err));
     MC_TRY(mc_pack_open(r->out, &plan->layout, &r->pack, err));
-    MC_TRY(mc_pipeline_encode(plan, r->pool, r->pack, r->lanes, r->progress, err));
+    const mc_encoding encoding = {.plan = plan,
+                                  .made = r->made,
+                                  .pack = r->pack,
+                                  .lanes = r->lanes,
+                                  .progress = r->progress};
+    MC_TRY(mc_pipeline_encode(&encoding, r->pool, err));
 
     r->digest = mc_hash_lanes_finish(r->lanes);
     char *manifest = mc_plan_manifest(plan, r->digest);
@@ -127,6 +154,8 @@ static mc_status quantize(run *r, mc_quantize_result *result, mc_err *err)
     const size_t room = mc_hash_lanes_bytes(model) + model->sources * 16 + ((size_t)1 << 16);
     MC_TRY(mc_region_open(&r->memory, room, err));
     MC_TRY(mc_hash_lanes_open(model, &r->memory.arena, &r->lanes, err));
+    MC_TRY(choose_codes(r, result, err));
+    r->progress = mc_progress_open(r->plan->tensor_bytes, "quantizing");
     MC_TRY(write_container(r, result, err));
     MC_TRY(check_flash(r, result, err));
     MC_TRY(reopen(r, result, err));
@@ -136,13 +165,12 @@ static mc_status quantize(run *r, mc_quantize_result *result, mc_err *err)
     return result->measured ? mc_gate_failure(&result->report, err) : MC_OK;
 }
 
-mc_status mc_pipeline_quantize(const mc_plan *plan, mc_pool *pool, mc_quantize_result *result,
-                               mc_err *err)
+mc_status mc_pipeline_quantize(mc_plan *plan, mc_arena *mem, mc_pool *pool,
+                               mc_quantize_result *result, mc_err *err)
 {
     const double start = mc_seconds();
     *result = (mc_quantize_result){0};
-    run r = {.plan = plan, .pool = pool};
-    r.progress = mc_progress_open(plan->tensor_bytes, "quantizing");
+    run r = {.plan = plan, .mem = mem, .pool = pool};
     const mc_status status = quantize(&r, result, err);
     mc_progress_close(r.progress);
     mc_pack_close(r.pack);
@@ -157,6 +185,8 @@ mc_status mc_pipeline_quantize(const mc_plan *plan, mc_pool *pool, mc_quantize_r
 void mc_quantize_close(mc_quantize_result *result)
 {
     mc_container_close(&result->container);
+    mc_made_close(&result->made);
+    mc_calibration_close(&result->calibration);
     mc_region_close(&result->memory);
     *result = (mc_quantize_result){0};
 }

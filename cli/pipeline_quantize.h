@@ -5,7 +5,7 @@
 #ifndef MC_CLI_PIPELINE_QUANTIZE_H
 #define MC_CLI_PIPELINE_QUANTIZE_H
 
-#include "cli/pipeline_plan.h"
+#include "cli/pipeline_code.h"
 #include "core/pool.h"
 #include "verify/report.h"
 
@@ -23,12 +23,14 @@ typedef struct {
     mc_report report;     /* when measured */
     mc_region memory;     /* of the report */
     mc_container container; /* what the report's specs point into */
+    mc_made made;         /* what was chosen with data; closed with the result */
+    mc_calibration calibration;
 } mc_quantize_result;
 
-/* Carries out `plan`, whose options hold everything else. MC_E_GATE when a gate failed: the result
+/* Carries out `plan`, whose options hold everything else; `mem` is the one that holds the plan. MC_E_GATE when a gate failed: the result
  * is filled all the same. mc_quantize_close() in every case. */
-mc_status mc_pipeline_quantize(const mc_plan *plan, mc_pool *pool, mc_quantize_result *out,
-                               mc_err *err);
+mc_status mc_pipeline_quantize(mc_plan *plan, mc_arena *mem, mc_pool *pool,
+                               mc_quantize_result *out, mc_err *err);
 void mc_quantize_close(mc_quantize_result *result);
 
 #endif

@@ -31,6 +31,17 @@ size_t mc_measure_memory(const mc_model *reference, const mc_container *containe
            mc_data_memory(reference, container, options);
 }
 
+/* Only a run shows whether attentions keep a cache that can be simulated. */
+static mc_status refuse_unmeasured_cache(const mc_report *report, const mc_options *options,
+                                         mc_err *err)
+{
+    const mc_numerics *n = &report->numerics;
+    if (!options->strict || n->kv_bits >= 16 || n->kv_measured) return MC_OK;
+    const char *why = report->data ? report->data->kv_why : NULL;
+    return mc_fail(err, MC_E_USAGE, "--strict: a kv cache of %u bits was not measured: %s",
+                   n->kv_bits, why ? why : "no attention keeps one");
+}
+
 mc_status mc_pipeline_measure(const mc_model *reference, const mc_container *container,
                               const mc_options *options, mc_pool *pool, mc_arena *mem,
                               mc_report *report, mc_err *err)
@@ -42,6 +53,7 @@ mc_status mc_pipeline_measure(const mc_model *reference, const mc_container *con
     mc_progress_close(progress);
     MC_TRY(status);
     MC_TRY(mc_pipeline_data(reference, container, options, pool, mem, report, err));
+    MC_TRY(refuse_unmeasured_cache(report, options, err));
     report->version = MC_VERSION;
     report->command = options->argv;
     return apply_gates(options, mem, report, err);
@@ -73,7 +85,7 @@ mc_status mc_refuse_unmeasured(const mc_numerics *n, const mc_options *options, 
         return mc_fail(err, MC_E_USAGE,
                        "--strict: activations of %u bits would be recorded, not measured; use a16",
                        n->activation_bits);
-    if (n->kv_bits < 16)
+    if (n->kv_bits < 16 && !measured)
         return mc_fail(err, MC_E_USAGE,
                        "--strict: a kv cache of %u bits would be recorded, not measured; use kv16",
                        n->kv_bits);

@@ -20,6 +20,11 @@ static uint64_t slab_rows(const mc_weight_spec *w)
     return rows < shape.rows ? rows : shape.rows;
 }
 
+size_t mc_plan_slab_rows(const mc_plan *plan, size_t entry)
+{
+    return (size_t)slab_rows(&plan->weight[entry]);
+}
+
 static uint64_t pieces_of(const mc_weight_spec *w, uint64_t bytes)
 {
     if (w->form != MC_FORM_QUANTIZED) return mc_ceil_div(bytes, SLAB_BYTES);
@@ -31,7 +36,7 @@ static mc_work *cut(const mc_plan *plan, size_t e, mc_work *work)
 {
     const mc_weight_spec *w = &plan->weight[e];
     const bool quantized = w->form == MC_FORM_QUANTIZED;
-    const uint64_t all = quantized ? mc_weight_code_shape(w).rows : plan->entry[e].tensor->bytes;
+    const uint64_t all = quantized ? mc_weight_code_shape(w).rows : mc_weight_bytes(w);
     const uint64_t step = quantized ? slab_rows(w) : SLAB_BYTES;
     for (uint64_t first = 0; first < all; first += step)
         *work++ = (mc_work){e, first, all - first < step ? all - first : step};
@@ -42,7 +47,7 @@ mc_status mc_plan_cut(mc_plan *plan, mc_arena *mem, mc_err *err)
 {
     uint64_t n = 0;
     for (size_t e = 0; e < plan->entries; e++)
-        n += pieces_of(&plan->weight[e], plan->entry[e].tensor->bytes);
+        n += pieces_of(&plan->weight[e], mc_weight_bytes(&plan->weight[e]));
     plan->work = MC_NEW_RAW(mem, mc_work, (size_t)n + 1);
     if (!plan->work) return mc_no_room(err, "the pieces of work");
 

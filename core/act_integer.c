@@ -1,20 +1,21 @@
 /* Sites in integers: 8-bit codes of activations times codes of weights.
  *
  * Both are whole numbers that lie in floats: a sum of EXACT products stays below 2^24, so that the
- * float product of two matrices is exact, in any order; longer groups add up such sums in double.
- * Outputs are worked on some at a time, rows too. A convolution is the same over the windows of a
+ * float product of two matrices is exact, in any order; longer groups add up such sums in double,
+ * as zero points and integer biases are. Outputs are worked on some at a time, rows too. A convolution is the same over the windows of a
  * sample, gathered as rows. */
 #include "core/act.h"
 
 #include "core/ckd.h"
 #include "core/linalg.h"
 
+#include <math.h>
 #include <string.h>
 
 enum {
     ROWS = 1024,  /* worked on at one time */
     OUTPUTS = 64, /* the same */
-    EXACT = 512,  /* 127 * 255 * EXACT < 2^24 */
+    EXACT = 512,  /* 128 * 255 * EXACT < 2^24 */
 };
 
 /* ---- which calls ---- */
@@ -57,12 +58,25 @@ static bool matrix_of(const mc_act_site *s, const mc_call *call, size_t *outputs
     return *inputs * *outputs == s->site->weight->count;
 }
 
+/* The most that n products of an activation (less its zero) and a weight (less its own) add up
+ * to, as far as formats say. */
+static double most_of(const mc_act_spec *a, const mc_weight_spec *w, size_t n)
+{
+    const unsigned bits = w->grid.levels->bits;
+    const int code = a->asymmetric ? (1 << a->bits) - 1 : (1 << (a->bits - 1)) - 1;
+    const int weight = w->grid.offset == MC_OFFSET_NONE ? 1 << (bits - 1) : (1 << bits) - 1;
+    return (double)n * (double)code * (double)weight;
+}
+
 bool mc_act_integer_fits(const mc_act_site *s, const mc_call *call)
 {
     size_t outputs, inputs;
     const mc_weight_spec *w = spec_of(s);
-    if (!w || s->bits > 8 || !knows_node(s->site, call) || w->grid.levels->value) return false;
+    const mc_act_spec *a = s->act;
+    if (a->mode == MC_ACT_FLOAT || a->bits > 8 || a->scales > 1) return false;
+    if (!w || !knows_node(s->site, call) || w->grid.levels->value) return false;
     if (!matrix_of(s, call, &outputs, &inputs)) return false;
+    if (most_of(a, w, w->group ? (size_t)w->group : inputs) > INT32_MAX) return false;
     return w->transposed == s->site->transposed && w->rows == outputs && w->cols == inputs;
 }
 
@@ -74,8 +88,8 @@ typedef struct {
     const mc_weight_spec *weight;
     size_t rows, inputs, first, outputs; /* outputs [first, first + outputs) of the weight */
 
-    /* Codes of rows [from, from + n), and their scales. */
-    void (*fill)(const void *of, size_t from, size_t n, float *code, float *scale);
+    /* Codes of rows [from, from + n), and what they mean. */
+    void (*fill)(const void *of, size_t from, size_t n, float *code, mc_act_grid *grid);
     const void *of;
 
     const float *bias; /* or NULL; of row t and output o: bias[t * bias_row + o * bias_col] */
@@ -88,9 +102,12 @@ typedef struct {
 typedef struct {
     size_t group, groups;
     float *code;           /* ROWS x inputs, of activations */
-    float *row_scale;      /* ROWS */
+    mc_act_grid *grid;     /* ROWS */
     float *weight;         /* OUTPUTS x inputs: differences u - z */
     float *scale, *offset; /* groups x OUTPUTS */
+    double *total;         /* the same: sums of the weights */
+    double *bias;          /* OUTPUTS, whole numbers */
+    float *late_bias;      /* the same, of those that do not fit */
     float *part, *sum;     /* ROWS x OUTPUTS */
     double *whole;         /* the same, where groups are longer than EXACT */
 } bench;
@@ -110,23 +127,27 @@ static bool open_bench(const product *p, mc_arena *mem, bench *b)
     const size_t rows = least(p->rows, ROWS), group = group_of(p);
     *b = (bench){.group = group, .groups = p->inputs / group};
     b->code = MC_NEW_RAW(mem, float, rows * p->inputs);
-    b->row_scale = MC_NEW_RAW(mem, float, rows);
+    b->grid = MC_NEW_RAW(mem, mc_act_grid, rows);
     b->weight = MC_NEW_RAW(mem, float, OUTPUTS * p->inputs);
     b->scale = MC_NEW_RAW(mem, float, OUTPUTS * b->groups);
     b->offset = MC_NEW_RAW(mem, float, OUTPUTS * b->groups);
+    b->total = MC_NEW_RAW(mem, double, OUTPUTS * b->groups);
+    b->bias = MC_NEW_RAW(mem, double, OUTPUTS);
+    b->late_bias = MC_NEW_RAW(mem, float, OUTPUTS);
     b->part = MC_NEW_RAW(mem, float, rows *OUTPUTS);
     b->sum = MC_NEW_RAW(mem, float, rows *OUTPUTS);
     b->whole = group > EXACT ? MC_NEW_RAW(mem, double, rows *OUTPUTS) : NULL;
-    return b->code && b->row_scale && b->weight && b->scale && b->offset && b->part && b->sum &&
-           (b->whole || group <= EXACT);
+    return b->code && b->grid && b->weight && b->scale && b->offset && b->total && b->bias &&
+           b->late_bias && b->part && b->sum && (b->whole || group <= EXACT);
 }
 
 static size_t bench_bytes(const product *p)
 {
     const size_t rows = least(p->rows, ROWS), group = group_of(p);
-    const size_t floats =
-        rows * (p->inputs + 1 + 2 * OUTPUTS) + OUTPUTS * (p->inputs + 2 * (p->inputs / group));
-    return floats * sizeof(float) + (group > EXACT ? rows * OUTPUTS * sizeof(double) : 0);
+    const size_t groups = p->inputs / group;
+    const size_t floats = rows * (p->inputs + 2 * OUTPUTS) + OUTPUTS * (p->inputs + 2 * groups + 1);
+    const size_t doubles = OUTPUTS * (groups + 1) + (group > EXACT ? rows * OUTPUTS : 0);
+    return floats * sizeof(float) + doubles * sizeof(double) + rows * sizeof(mc_act_grid);
 }
 
 /* Outputs [first, first + n) of the weight, from codes that begin at place `at` of q (one scale may
@@ -140,9 +161,35 @@ static void unpack(const mc_qmat *q, size_t at, size_t inputs, size_t n, bench *
             float *to = b->weight + o * inputs + g * b->group;
             b->scale[g * OUTPUTS + o] = p.scale;
             b->offset[g * OUTPUTS + o] = p.offset;
-            for (size_t i = 0; i < b->group; i++)
-                to[i] = (float)((int)q->code[from + i] - (int)p.zero);
+            int64_t total = 0;
+            for (size_t i = 0; i < b->group; i++) {
+                const int u = (int)q->code[from + i] - (int)p.zero;
+                to[i] = (float)u;
+                total += u;
+            }
+            b->total[g * OUTPUTS + o] = (double)total;
         }
+}
+
+static bool bias_is_whole(const product *p)
+{
+    return p->bias && p->bias_row == 0 && p->site->act->mode == MC_ACT_STATIC &&
+           group_of(p) == p->inputs && p->weight->grid.offset != MC_OFFSET_FREE;
+}
+
+/* Biases of outputs [col, col + n) of this product as whole numbers, as far as they fit. */
+static void take_bias(const product *p, size_t col, size_t n, bench *b)
+{
+    const bool whole = bias_is_whole(p);
+    const double room = (double)INT32_MAX - most_of(p->site->act, p->weight, p->inputs);
+    for (size_t o = 0; o < n; o++) {
+        const float bias = whole ? p->bias[(col + o) * p->bias_col] : 0.0f;
+        const double scale = whole ? (double)p->site->act->scale[0] * (double)b->scale[o] : 1.0;
+        const double code = rint((double)bias / scale);
+        const bool fits = fabs(code) <= room;
+        b->bias[o] = fits ? code : 0.0;
+        b->late_bias[o] = fits ? 0.0f : bias;
+    }
 }
 
 static mc_status load(const product *p, size_t first, size_t n, mc_arena scratch, bench *b,
@@ -153,6 +200,7 @@ static mc_status load(const product *p, size_t first, size_t n, mc_arena scratch
     const bool whole = p->weight->group == 0;
     MC_TRY(w->codes(w, p->site->site->weight, whole ? 0 : first, whole ? 1 : n, &scratch, &q, err));
     unpack(&q, whole ? first * p->inputs : 0, p->inputs, n, b);
+    take_bias(p, first - p->first, n, b);
     return MC_OK;
 }
 
@@ -165,12 +213,28 @@ static void multiply(const product *p, const bench *b, size_t rows, size_t n, si
     mc_gemm(rows, n, count, a, w, 0.0f, b->part, OUTPUTS);
 }
 
-/* part: the whole sums of a group, each rounded once. */
+/* part: zero points off the whole sums of a group, biases on them, and rounded once. */
+static void finish_group(const product *p, const bench *b, size_t rows, size_t n, size_t g)
+{
+    const bool long_group = b->group > EXACT, biased = bias_is_whole(p);
+    const double *total = b->total + g * OUTPUTS;
+    for (size_t t = 0; t < rows; t++) {
+        const double zero = (double)b->grid[t].zero;
+        float *part = b->part + t * OUTPUTS;
+        if (!long_group && !biased && zero == 0.0) continue;
+        for (size_t o = 0; o < n; o++) {
+            const double sum = long_group ? b->whole[t * OUTPUTS + o] : (double)part[o];
+            part[o] = (float)(sum - zero * total[o] + b->bias[o]);
+        }
+    }
+}
+
 static void multiply_group(const product *p, const bench *b, size_t rows, size_t n, size_t g)
 {
     const size_t from = g * b->group;
     if (b->group <= EXACT) {
         multiply(p, b, rows, n, from, b->group);
+        finish_group(p, b, rows, n, g);
         return;
     }
     memset(b->whole, 0, rows * OUTPUTS * sizeof *b->whole);
@@ -180,8 +244,7 @@ static void multiply_group(const product *p, const bench *b, size_t rows, size_t
             for (size_t o = 0; o < n; o++)
                 b->whole[t * OUTPUTS + o] += (double)b->part[t * OUTPUTS + o];
     }
-    for (size_t t = 0; t < rows; t++)
-        for (size_t o = 0; o < n; o++) b->part[t * OUTPUTS + o] = (float)b->whole[t * OUTPUTS + o];
+    finish_group(p, b, rows, n, g);
 }
 
 /* sum += scale * part, and the offset for every code of the row. */
@@ -195,7 +258,7 @@ static void add_group(const product *p, const bench *b, size_t rows, size_t n, s
         for (size_t o = 0; o < n; o++) sum[o] += scale[o] * part[o];
         if (!has_offset) continue;
         const float *code = b->code + t * p->inputs + g * b->group;
-        double total = 0.0;
+        double total = -(double)b->group * (double)b->grid[t].zero;
         for (size_t i = 0; i < b->group; i++) total += (double)code[i];
         const float all = (float)total;
         for (size_t o = 0; o < n; o++) sum[o] += offset[o] * all;
@@ -205,11 +268,14 @@ static void add_group(const product *p, const bench *b, size_t rows, size_t n, s
 static void store(const product *p, const bench *b, size_t from, size_t rows, size_t first,
                   size_t n)
 {
+    const bool whole = bias_is_whole(p);
     for (size_t t = 0; t < rows; t++)
         for (size_t o = 0; o < n; o++) {
             const size_t row = from + t, col = first - p->first + o;
-            const float add = p->bias ? p->bias[row * p->bias_row + col * p->bias_col] : 0.0f;
-            p->y[row * p->y_row + col * p->y_col] = b->row_scale[t] * b->sum[t * OUTPUTS + o] + add;
+            const float bias = p->bias ? p->bias[row * p->bias_row + col * p->bias_col] : 0.0f;
+            const float add = whole ? b->late_bias[o] : bias;
+            p->y[row * p->y_row + col * p->y_col] =
+                b->grid[t].scale * b->sum[t * OUTPUTS + o] + add;
         }
 }
 
@@ -219,7 +285,7 @@ static mc_status run_product(const product *p, mc_arena mem, mc_err *err)
     if (!open_bench(p, &mem, &b)) return mc_no_room(err, "an activation in integers");
     for (size_t from = 0; from < p->rows; from += ROWS) {
         const size_t rows = least(ROWS, p->rows - from), end = p->first + p->outputs;
-        p->fill(p->of, from, rows, b.code, b.row_scale);
+        p->fill(p->of, from, rows, b.code, b.grid);
         for (size_t first = p->first; first < end; first += OUTPUTS) {
             const size_t n = least(OUTPUTS, end - first);
             MC_TRY(load(p, first, n, mem, &b, err));
@@ -242,17 +308,17 @@ static mc_status not_fitting(mc_err *err)
 /* ---- matrices ---- */
 
 typedef struct {
-    unsigned bits;
+    const mc_act_spec *act;
     const float *x;
     size_t cols;
     int8_t *narrow; /* of one row */
 } tokens;
 
-static void fill_tokens(const void *of, size_t from, size_t n, float *code, float *scale)
+static void fill_tokens(const void *of, size_t from, size_t n, float *code, mc_act_grid *grid)
 {
     const tokens *k = of;
     for (size_t t = 0; t < n; t++, code += k->cols) {
-        scale[t] = mc_act_codes(k->bits, k->x + (from + t) * k->cols, k->cols, k->narrow);
+        grid[t] = mc_act_codes(k->act, k->x + (from + t) * k->cols, k->cols, k->narrow);
         for (size_t i = 0; i < k->cols; i++) code[i] = (float)k->narrow[i];
     }
 }
@@ -284,7 +350,7 @@ static mc_status run_matrix(const mc_act_site *s, const mc_call *call, mc_err *e
     product p;
     mc_arena mem = call->scratch;
     if (!plan_matrix(s, call, &p)) return not_fitting(err);
-    const tokens rows = {s->bits, call->in[0]->data, p.inputs, MC_NEW_RAW(&mem, int8_t, p.inputs)};
+    const tokens rows = {s->act, call->in[0]->data, p.inputs, MC_NEW_RAW(&mem, int8_t, p.inputs)};
     if (!rows.narrow) return mc_no_room(err, "an activation in integers");
     p.of = &rows;
     return run_product(&p, mem, err);
@@ -297,14 +363,15 @@ typedef struct {
     size_t channels;    /* of one group */
     size_t spatial;     /* elements of a channel */
     const int8_t *code; /* of the first of these channels, in one sample */
-    float scale;        /* of the sample */
+    mc_act_grid grid;   /* of the sample */
 } windows;
 
 /* The codes that the kernel sees at output position `p`, in the order of the weight's columns;
- * outside the input they are 0. */
+ * outside the input they mean 0. */
 static void gather(const windows *x, size_t p, float *row)
 {
     const mc_window *w = &x->window;
+    const float padding = (float)x->grid.zero;
     int64_t at[3] = {0, 0, 0};
     size_t taps = 1;
     for (int i = w->axes; i-- > 0;) {
@@ -323,18 +390,18 @@ static void gather(const windows *x, size_t p, float *row)
             stride *= (size_t)w->in[i];
         }
         for (size_t c = 0; c < x->channels; c++)
-            row[c * taps + k] = inside ? (float)x->code[c * x->spatial + place] : 0.0f;
+            row[c * taps + k] = inside ? (float)x->code[c * x->spatial + place] : padding;
     }
 }
 
-static void fill_windows(const void *of, size_t from, size_t n, float *code, float *scale)
+static void fill_windows(const void *of, size_t from, size_t n, float *code, mc_act_grid *grid)
 {
     const windows *x = of;
     size_t taps = 1;
     for (int i = 0; i < x->window.axes; i++) taps *= (size_t)x->window.kernel[i];
     for (size_t t = 0; t < n; t++) {
         gather(x, from + t, code + t * x->channels * taps);
-        scale[t] = x->scale;
+        grid[t] = x->grid;
     }
 }
 
@@ -387,7 +454,7 @@ static mc_status run_conv(const mc_act_site *s, const mc_call *call, mc_err *err
     for (size_t n = 0; n < samples; n++) {
         float *y =
             (float *)call->out[0]->data + n * mc_nd_span(call->out[0], 1, call->out[0]->ndim);
-        x.scale = mc_act_codes(s->bits, (const float *)in->data + n * sample, sample, code);
+        x.grid = mc_act_codes(s->act, (const float *)in->data + n * sample, sample, code);
         MC_TRY(run_sample(call, p, x, y, mem, err));
     }
     return MC_OK;

@@ -1,7 +1,7 @@
 /* Bump allocation over lazily backed pages. Under AddressSanitizer every allocation is followed by
  * poisoned bytes (zstd's idea): room that is handed out is made accessible again at that moment, so
  * arenas passed by value need no clean-up when the loan ends. */
-#define _GNU_SOURCE /* MAP_ANONYMOUS, MAP_NORESERVE */
+#define _GNU_SOURCE /* MAP_ANONYMOUS, MAP_NORESERVE, madvise */
 
 #include "core/arena.h"
 
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define WITH_ASAN 1
@@ -105,7 +106,8 @@ mc_status mc_no_room(mc_err *err, const char *what)
     return mc_fail(err, MC_E_BUDGET, "no room for %s", what);
 }
 
-mc_status mc_region_open(mc_region *out, size_t bytes, mc_err *err)
+/* `fd` -1: of no file. */
+static mc_status open_region(mc_region *out, int fd, size_t bytes, mc_err *err)
 {
     *out = (mc_region){0};
     if (bytes == 0) return MC_OK;
@@ -113,9 +115,10 @@ mc_status mc_region_open(mc_region *out, size_t bytes, mc_err *err)
     size_t mapped = 0;
     void *base = MAP_FAILED;
     int error = ENOMEM;
+    const int flags = (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_NORESERVE;
     if (mc_mul_size(bytes, STRETCH, &mapped) && mapped <= PTRDIFF_MAX) {
-        base = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (fd < 0 || ftruncate(fd, (off_t)mapped) == 0)
+            base = mmap(NULL, mapped, PROT_READ | PROT_WRITE, flags, fd, 0);
         if (base == MAP_FAILED) error = errno;
     }
     if (base == MAP_FAILED) {
@@ -123,9 +126,26 @@ mc_status mc_region_open(mc_region *out, size_t bytes, mc_err *err)
         return err->status = MC_E_BUDGET;
     }
     unfence(base, mapped);
-    *out =
-        (mc_region){.arena = {base, (unsigned char *)base + mapped}, .base = base, .bytes = mapped};
+    *out = (mc_region){.arena = {base, (unsigned char *)base + mapped},
+                       .base = base,
+                       .bytes = mapped,
+                       .in_file = fd >= 0};
     return MC_OK;
+}
+
+mc_status mc_region_open(mc_region *out, size_t bytes, mc_err *err)
+{
+    return open_region(out, -1, bytes, err);
+}
+
+mc_status mc_region_open_file(mc_region *out, int fd, size_t bytes, mc_err *err)
+{
+    return open_region(out, fd, bytes, err);
+}
+
+void mc_region_release(const mc_region *region)
+{
+    if (region->base && region->in_file) madvise(region->base, region->bytes, MADV_DONTNEED);
 }
 
 void mc_region_close(mc_region *region)

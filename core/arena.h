@@ -39,9 +39,16 @@ typedef struct {
     mc_arena arena;
     void *base;
     size_t bytes;
+    int in_file; /* 1: its pages are a file's */
 } mc_region;
 
 mc_status mc_region_open(mc_region *out, size_t bytes, mc_err *err);
+
+/* The same over a file of its own (one of formats/scratch.h), so that pages need not stay in
+ * memory: mc_region_release gives them all back to the file; what is in them stays. A full disk
+ * breaks the map (err.h: MC_E_IO by the program's handler). */
+mc_status mc_region_open_file(mc_region *out, int fd, size_t bytes, mc_err *err);
+void mc_region_release(const mc_region *region);
 
 /* Gives everything back; a zeroed region is allowed. */
 void mc_region_close(mc_region *region);

@@ -2,6 +2,7 @@
  * in exec_node.c. */
 #include "core/exec_impl.h"
 
+#include "core/act.h"
 #include "core/ckd.h"
 #include "core/graph_walk.h"
 
@@ -19,28 +20,61 @@ static size_t machine_memory(void)
     return bytes;
 }
 
-/* Nodes whose activations are rounded; of a node with two sites the activation is the same. */
+/* What this executor does to the i-th site's activation. */
+static mc_status act_of(const mc_exec_options *o, size_t i, mc_act_spec *out, mc_err *err)
+{
+    const mc_site *site = &o->sites->site[i];
+    *out = o->act ? o->act[i] : mc_act_dynamic(o->activation_bits);
+    MC_TRY(mc_act_check(out, err));
+    if (out->hadamard > 0 && site->kind != MC_SITE_LINEAR)
+        return mc_fail(err, MC_E_UNSUPPORTED,
+                       "its input is rotated online (products of matrices alone can be)");
+    if (o->numerics == MC_NUMERICS_FLOAT)
+        *out = (mc_act_spec){.mode = MC_ACT_FLOAT, .hadamard = out->hadamard};
+    return MC_OK;
+}
+
+/* Of a node with two sites the activation is the same. */
+static mc_status add_site(mc_exec *exec, size_t i, mc_err *err)
+{
+    mc_act_spec act;
+    const mc_site *site = &exec->options.sites->site[i];
+    mc_exec_site *to = &exec->site_of[site->node];
+    if (site->kind == MC_SITE_EMBEDDING) return MC_OK;
+    if (act_of(&exec->options, i, &act, err) != MC_OK) return mc_wrap(err, "site '%s'", site->name);
+    if (to->site && !mc_act_same(&to->act, &act))
+        return mc_fail(err, MC_E_USAGE, "site '%s': its two weights want different inputs",
+                       site->name);
+    *to = (mc_exec_site){site, act};
+    return MC_OK;
+}
+
+static bool acts(const mc_exec_options *o)
+{
+    if (o->act) return true;
+    return o->numerics != MC_NUMERICS_FLOAT && !(o->kv && o->activation_bits == 16);
+}
+
 static mc_status list_sites(mc_exec *exec, const mc_graph *graph, mc_err *err)
 {
     const mc_exec_options *o = &exec->options;
-    if (o->activation_bits < 2 || o->activation_bits > 8 || !o->sites)
+    if (!o->act && (o->activation_bits < 2 || o->activation_bits > 8))
         return mc_fail(err, MC_E_UNSUPPORTED, "activations of %u bits (2 to 8 can be simulated)",
                        o->activation_bits);
-    exec->site_of = MC_NEW(&exec->region.arena, const mc_site *, graph->nodes + 1);
+    if (!o->sites) return mc_fail(err, MC_E_USAGE, "quantized activations without sites");
+    exec->site_of = MC_NEW(&exec->region.arena, mc_exec_site, graph->nodes + 1);
     if (!exec->site_of) return mc_no_room(err, "sites");
-    for (size_t i = 0; i < o->sites->sites; i++) {
-        const mc_site *site = &o->sites->site[i];
-        if (site->kind != MC_SITE_EMBEDDING) exec->site_of[site->node] = site;
-    }
+    for (size_t i = 0; i < o->sites->sites; i++) MC_TRY(add_site(exec, i, err));
     return MC_OK;
 }
 
 static mc_status open_exec(mc_exec *exec, const mc_graph *graph, mc_err *err)
 {
-    const size_t sites = graph->nodes * sizeof *exec->site_of + 64;
+    const size_t sites = (graph->nodes + 1) * sizeof *exec->site_of + 64;
     MC_TRY(mc_region_open(&exec->region, mc_exec_plan_memory(graph, 0) + sites, err));
     MC_TRY(mc_heap_open(&exec->heap, machine_memory(), err));
-    if (exec->options.numerics != MC_NUMERICS_FLOAT) MC_TRY(list_sites(exec, graph, err));
+    if (exec->options.kv) MC_TRY(mc_kv_check(exec->options.kv, err));
+    if (acts(&exec->options)) MC_TRY(list_sites(exec, graph, err));
     return mc_exec_plan_make(exec, graph, NULL, &exec->root, err);
 }
 
@@ -83,12 +117,18 @@ static mc_status open_run(mc_run *run, uint64_t room_bytes, mc_err *err)
     return run->root.slot ? MC_OK : mc_no_room(err, "the values of a run");
 }
 
+static const mc_kv_spec *simulated_cache(const mc_exec_options *o)
+{
+    return o->kv && o->numerics != MC_NUMERICS_FLOAT && mc_kv_rounds(o->kv) ? o->kv : NULL;
+}
+
 mc_status mc_run_open(const mc_exec *exec, uint64_t room_bytes, mc_run **out, mc_err *err)
 {
     *out = NULL;
     mc_run *run = calloc(1, sizeof *run);
     if (!run) return mc_no_room(err, "a run");
     run->exec = exec;
+    run->kv.spec = simulated_cache(&exec->options);
     if (open_run(run, room_bytes, err) != MC_OK) {
         const mc_status status = mc_wrap(err, "%s", exec->options.name);
         mc_run_close(run);
@@ -129,6 +169,7 @@ static void end_pass(mc_run *run)
         mc_slot_clear(run->heap, &run->root.slot[v]);
     mc_slot_clear(run->heap, &run->applied);
     mc_run_drop_texts(run);
+    run->kv = (mc_kv_use){.spec = run->kv.spec};
     run->begun = false;
     run->at = 0;
 }
@@ -212,6 +253,11 @@ mc_status mc_run_apply(mc_run *run, mc_id node, const mc_nd *const *in, size_t i
     if (mc_exec_node(&job, err) != MC_OK) return mc_wrap(err, "%s", run->exec->options.name);
     *out = &run->applied.nd;
     return MC_OK;
+}
+
+const mc_kv_use *mc_run_kv(const mc_run *run)
+{
+    return &run->kv;
 }
 
 uint64_t mc_run_peak(const mc_run *run)

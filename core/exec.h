@@ -8,6 +8,7 @@
 #ifndef MC_CORE_EXEC_H
 #define MC_CORE_EXEC_H
 
+#include "core/act_spec.h"
 #include "core/graph.h"
 #include "core/nd.h"
 #include "core/op.h"
@@ -47,6 +48,13 @@ typedef struct {
     mc_exec_numerics numerics;
     unsigned activation_bits;    /* 4, 8; 16: not quantized. Dynamic: a scale per token for matrices
                                     and per sample for convolutions (core/act.h) */
+    const mc_act_spec *act;      /* instead, one for each site; embeddings' are not read. Their
+                                    rotations are done whatever the numerics, being part of what the
+                                    model computes. Outlives the executor. NULL: every site by
+                                    activation_bits */
+    const mc_kv_spec *kv;        /* how attentions keep keys and values, unless numerics are FLOAT;
+                                    NULL: as they are. Only where queries are those of the keys'
+                                    own tokens and see none that come later (mc_run_kv) */
     const mc_sites *sites;       /* of this graph; needed for quantized activations */
     bool keep_inputs;            /* a step's inputs are looked at behind it: never reuse their
                                     memory for its outputs */
@@ -88,6 +96,9 @@ const mc_nd *mc_run_value(const mc_run *run, mc_id value);
  * the next step or the next call of this. */
 mc_status mc_run_apply(mc_run *run, mc_id node, const mc_nd *const *in, size_t ins,
                        const mc_nd **out, mc_err *err);
+
+/* What options.kv was applied to in this pass so far; all 0 without it. */
+const mc_kv_use *mc_run_kv(const mc_run *run);
 
 /* The most bytes that values and scratch took at one time since the run was opened. */
 uint64_t mc_run_peak(const mc_run *run);

@@ -57,12 +57,18 @@ struct mc_exec_plan {
     bool random;             /* a node in it is not a function of its inputs */
 };
 
+/* What happens to a site's activation. */
+typedef struct {
+    const mc_site *site; /* NULL: nothing */
+    mc_act_spec act;
+} mc_exec_site;
+
 struct mc_exec {
     mc_exec_options options;
     mc_region region; /* plans */
     mc_heap heap;     /* constants */
     mc_exec_plan *root;
-    const mc_site **site_of; /* of each node of the main graph; NULL: activations are floats */
+    mc_exec_site *site_of; /* of each node of the main graph; NULL: activations are floats */
 };
 
 struct mc_run {
@@ -73,6 +79,7 @@ struct mc_run {
     mc_frame root;
     size_t at;       /* the step that comes next */
     bool begun;
+    mc_kv_use kv;
     mc_slot applied; /* what mc_run_apply gave last */
     mc_block texts;  /* characters of strings made in this pass: a chain of blocks */
 };

@@ -347,28 +347,53 @@ static mc_status open_scratch(work *w, size_t asked, mc_err *err)
 
 /* ---- sites whose activations are quantized ---- */
 
-/* The node's site, when this executor rounds its activation. */
-static const mc_site *rounded_site(const work *w)
+/* The node's site, when this executor does something to its activation. */
+static const mc_exec_site *acting_site(const work *w)
 {
     const mc_exec *exec = w->job->run->exec;
-    const bool main_graph = w->job->frame->plan == exec->root;
-    return exec->site_of && main_graph ? exec->site_of[w->job->step->node] : NULL;
+    if (!exec->site_of || w->job->frame->plan != exec->root) return NULL;
+    const mc_exec_site *s = &exec->site_of[w->job->step->node];
+    return s->site && (s->act.mode != MC_ACT_FLOAT || s->act.hadamard > 0) ? s : NULL;
 }
 
-/* Replaces the activation by what its grid makes of it. */
-static mc_status round_activation(work *w, const mc_site *site, mc_err *err)
+static mc_status check_activation(const mc_exec_site *s, const mc_nd *x, const mc_act_shape *shape,
+                                  mc_err *err)
 {
-    size_t rows, cols;
-    const size_t i = site->activation_input;
+    char text[MC_ND_TEXT];
+    if (s->act.scales > 1 && s->act.scales != shape->channels)
+        return mc_fail(err, MC_E_MISMATCH, "%lu scales for an input of %s",
+                       (unsigned long)s->act.scales, mc_nd_show(x, text));
+    if (s->act.hadamard > 0 && mc_nd_storage(x->dtype) != MC_F32)
+        return mc_fail(err, MC_E_UNSUPPORTED, "an input of %s cannot be rotated",
+                       mc_nd_show(x, text));
+    return MC_OK;
+}
+
+static mc_status rotate_activation(work *w, const mc_exec_site *s, const mc_act_shape *shape,
+                                   float *x, mc_err *err)
+{
+    const size_t bytes = mc_act_rotate_scratch(s->act.hadamard, shape->channels);
+    const mc_block block = mc_heap_take(w->heap, bytes);
+    if (!block) return mc_no_room(err, "a rotation");
+    unsigned char *at = mc_heap_at(w->heap, block);
+    const mc_status status = mc_act_rotate(&s->act, shape, x, (mc_arena){at, at + bytes}, err);
+    mc_heap_give(w->heap, block);
+    return status;
+}
+
+/* Replaces the activation by a rotated, or by a rounded copy. */
+static mc_status replace_activation(work *w, const mc_exec_site *s, bool rotate, mc_err *err)
+{
+    mc_act_shape shape;
+    const size_t i = s->site->activation_input;
     const mc_nd *x = i < w->node->ins ? w->in[i] : NULL;
-    if (!x || !mc_act_rows(site->kind, x, &rows, &cols) || mc_nd_storage(x->dtype) != MC_F32)
-        return MC_OK;
-    mc_slot copy = {0};
-    MC_TRY(mc_slot_copy(w->heap, x, &copy, err));
-    mc_act_round(w->job->run->exec->options.activation_bits, copy.nd.data, rows, cols);
-    mc_slot_clear(w->heap, &w->own[i]);
-    w->own[i] = copy;
+    if (!x || !mc_act_shape_of(s->site->kind, x, &shape)) return MC_OK;
+    MC_TRY(check_activation(s, x, &shape, err));
+    if (mc_nd_storage(x->dtype) != MC_F32) return MC_OK;
+    if (x != &w->own[i].nd) MC_TRY(mc_slot_copy(w->heap, x, &w->own[i], err));
     w->in[i] = &w->own[i].nd;
+    if (rotate) return rotate_activation(w, s, &shape, w->own[i].nd.data, err);
+    mc_act_round(&s->act, &shape, w->own[i].nd.data);
     return MC_OK;
 }
 
@@ -376,12 +401,14 @@ static mc_status round_activation(work *w, const mc_site *site, mc_err *err)
 static mc_status run_site(work *w, bool *done, mc_err *err)
 {
     const mc_exec *exec = w->job->run->exec;
-    const mc_site *site = rounded_site(w);
+    const mc_exec_site *s = acting_site(w);
     *done = false;
-    if (!site) return MC_OK;
-    const mc_act_site act = {site, exec->options.weights, exec->options.activation_bits};
+    if (!s) return MC_OK;
+    if (s->act.hadamard > 0) MC_TRY(replace_activation(w, s, true, err));
+    if (s->act.mode == MC_ACT_FLOAT) return MC_OK;
+    const mc_act_site act = {s->site, exec->options.weights, &s->act};
     if (exec->options.numerics != MC_NUMERICS_INTEGER || !mc_act_integer_fits(&act, &w->call))
-        return round_activation(w, site, err);
+        return replace_activation(w, s, false, err);
     *done = true;
     MC_TRY(open_scratch(w, mc_act_integer_scratch(&act, &w->call), err));
     return mc_act_integer_run(&act, &w->call, err);
@@ -423,7 +450,8 @@ static mc_status work_on(work *w, mc_err *err)
                         .in = w->in,
                         .ins = w->node->ins,
                         .out = w->out,
-                        .outs = w->node->outs};
+                        .outs = w->node->outs,
+                        .kv = w->job->run->kv.spec ? &w->job->run->kv : NULL};
     MC_TRY(shape_outputs(w, err));
     if (w->job->too_much) return MC_OK;
     for (size_t i = 0; i < w->node->outs && !(w->op->flags & MC_OP_SIZES); i++) {

@@ -115,6 +115,12 @@ mc_status mc_grid_fit(const mc_grid *grid, mc_fit fit, const float *w, const flo
                       size_t groups, size_t group, mc_params *out, mc_sub *sub, mc_super *super,
                       mc_err *err);
 
+/* One group of a two-level grid whose weights have changed since its row was fitted: its sub-scale
+ * (sub-offset, zero) anew under the super-scale that stays. *p and *sub hold what it had, which
+ * remains unless something has a smaller error. */
+mc_status mc_grid_refit_sub(const mc_grid *grid, mc_fit fit, mc_grid_group group, mc_super super,
+                            mc_params *p, mc_sub *sub, mc_err *err);
+
 /* Rounds a scale to the grid's scale dtype: never to zero, MC_E_UNSUPPORTED when it overflows. */
 mc_status mc_grid_store_scale(const mc_grid *grid, float wanted, float *stored, mc_err *err);
 

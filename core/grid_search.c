@@ -124,7 +124,7 @@ static void place_ends(const search *s, trial *t)
 /* ---- trying ---- */
 
 /* d on q with intercept. */
-static void regress(search *s, const mc_moments *sums)
+static void regress(search *s, const mc_lane_sums *sums)
 {
     float *step = s->now.lanes.step;
     float *offset = s->now.lanes.offset;
@@ -153,7 +153,7 @@ static void weigh(search *s, mc_errors *errors)
     } else if (s->group.grid->offset != MC_OFFSET_FREE) {
         kernels->refine(scan, lanes, errors);
     } else {
-        mc_moments sums;
+        mc_lane_sums sums;
         kernels->moments(scan, lanes, &sums);
         regress(s, &sums);
         round_steps(s, lanes->step);

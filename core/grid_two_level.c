@@ -244,7 +244,7 @@ static quadratic measure(const block *b, mc_fit_group *group)
         if (!mc_fit_group_open(group, &b->plain, g, b->unit, 0.0f)) continue;
         mc_lanes lanes;
         for (unsigned c = 0; c < MC_LANES; c++) mc_fit_lane(group, b->out[g], &lanes, c);
-        mc_moments sums;
+        mc_lane_sums sums;
         mc_kernels_best()->moments(&group->scan, &lanes, &sums);
         double weight;
         double x;
@@ -312,15 +312,20 @@ static mc_status fit_search(block *b, mc_err *err)
     return error_of(b) < by_range ? MC_OK : fit_range(b, err);
 }
 
-mc_status mc_grid_fit_two_level(const mc_fit_row *row, mc_params *out, mc_sub *sub, mc_super *super,
-                                mc_err *err)
+static mc_grid plain_of(const mc_grid *grid)
 {
-    mc_grid plain = *row->grid;
+    mc_grid plain = *grid;
     plain.scale_dtype = MC_F32;
     plain.sub_bits = 0;
     plain.super = 0;
     plain.negative_scale = false;
+    return plain;
+}
 
+mc_status mc_grid_fit_two_level(const mc_fit_row *row, mc_params *out, mc_sub *sub, mc_super *super,
+                                mc_err *err)
+{
+    const mc_grid plain = plain_of(row->grid);
     const size_t step = row->grid->super;
     for (size_t at_group = 0; at_group < row->groups; at_group += step) {
         const size_t left = row->groups - at_group;
@@ -335,6 +340,56 @@ mc_status mc_grid_fit_two_level(const mc_fit_row *row, mc_params *out, mc_sub *s
         b.plain.w += at_group * row->group;
         if (row->importance) b.plain.importance += at_group * row->group;
         MC_TRY(row->fit.kind == MC_FIT_SEARCH ? fit_search(&b, err) : fit_range(&b, err));
+    }
+    return MC_OK;
+}
+
+/* ---- one group under a super-scale that stays ---- */
+
+/* What a plain fit wishes for, as near as the super-scale allows. */
+static choice wished(block *b)
+{
+    const mc_grid *grid = b->row->grid;
+    const float wish = b->out->scale;
+    if (grid->offset == MC_OFFSET_FREE) {
+        const float unit = b->super->offset;
+        b->sub->offset = unit != 0.0f ? nearest_sub(grid, b->out->offset, unit, 0.0f) : 0;
+        move_offset(b, 0, unit * (float)b->sub->offset);
+        take_sub_scale(b, 0, b->out->scale);
+    } else {
+        take_sub_scale(b, 0, wish);
+        if (grid->offset == MC_OFFSET_ZERO)
+            b->out->zero = moved_zero(grid, b->out->zero, wish, b->out->scale);
+    }
+    return (choice){*b->out, *b->sub};
+}
+
+mc_status mc_grid_refit_sub(const mc_grid *grid, mc_fit fit, mc_grid_group w, mc_super super,
+                            mc_params *p, mc_sub *sub, mc_err *err)
+{
+    const mc_grid plain = plain_of(grid);
+    const mc_fit_row row = {grid, fit, w.w, w.importance, 1, w.n};
+    choice now = {*p, *sub};
+    block b = {.row = &row, .plain = row, .groups = 1, .out = &now.p, .sub = &now.sub};
+    b.plain.grid = &plain;
+    b.super = &super;
+    open_units(&b);
+    if (!(b.unit > 0.0f)) return MC_OK; /* zeros are met by any scale */
+
+    mc_fit_group group;
+    double least = mc_fit_exact_error(&b.plain, 0, *p);
+    for (int from_wish = 0; from_wish < 2; from_wish++) {
+        if (from_wish) {
+            MC_TRY(mc_grid_fit_range(&b.plain, &now.p, err));
+            if (fit.kind == MC_FIT_SEARCH) mc_grid_fit_search(&b.plain, &now.p);
+            now = wished(&b);
+        }
+        choose_subs(&b, &group);
+        const double error = mc_fit_exact_error(&b.plain, 0, now.p);
+        if (!(error < least)) continue;
+        least = error;
+        *p = now.p;
+        *sub = now.sub;
     }
     return MC_OK;
 }

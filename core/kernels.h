@@ -46,7 +46,7 @@ typedef struct {
     double dq[MC_LANES]; /* sum of i * d * q */
     double qq[MC_LANES]; /* i * q * q */
     double q[MC_LANES];  /* i * q */
-} mc_moments;
+} mc_lane_sums;
 
 typedef struct {
     double sum[MC_LANES]; /* i * |d - step * q|^norm */
@@ -81,7 +81,7 @@ typedef struct {
                          uint8_t *code);
 
     /* ---- searching: what MC_LANES grids make of the same weights ---- */
-    void (*moments)(const mc_scan *scan, const mc_lanes *lanes, mc_moments *sums);
+    void (*moments)(const mc_scan *scan, const mc_lanes *lanes, mc_lane_sums *sums);
     void (*errors)(const mc_scan *scan, const mc_lanes *lanes, float norm, mc_errors *sums);
 
     /* Squared errors without offsets, all in one: every step but the last lane's becomes the best

@@ -102,3 +102,25 @@ void mc_gemm_f64(size_t m, size_t n, size_t k, const double *a, size_t lda, int 
     cblas_dgemm(CblasRowMajor, transpose(ta), transpose(tb), (int)m, (int)n, (int)k, 1.0, a,
                 (int)lda, b, (int)ldb, beta, c, (int)ldc);
 }
+
+void mc_syrk_f64(size_t n, size_t k, const double *x, size_t ldx, double *c, size_t ldc)
+{
+    if (n == 0 || k == 0) return;
+    if (!fits_int(n, k, ldx) || ldc > INT_MAX) {
+        for (size_t i = 0; i < n; i++)
+            gemm_plain_f64(1, i + 1, k, x + i, ldx, 1, x, ldx, 0, 1.0, c + i * ldc, ldc);
+        return;
+    }
+    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, (int)n, (int)k, 1.0, x, (int)ldx, 1.0, c,
+                (int)ldc);
+}
+
+/* Tile by tile: a column of a large matrix meets a new page in every row. */
+void mc_mirror_f64(size_t n, double *c, size_t ldc)
+{
+    enum { TILE = 32 };
+    for (size_t i0 = 0; i0 < n; i0 += TILE)
+        for (size_t j0 = 0; j0 <= i0; j0 += TILE)
+            for (size_t i = i0; i < n && i < i0 + TILE; i++)
+                for (size_t j = j0; j < i && j < j0 + TILE; j++) c[j * ldc + i] = c[i * ldc + j];
+}

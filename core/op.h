@@ -10,6 +10,7 @@
 #ifndef MC_CORE_OP_H
 #define MC_CORE_OP_H
 
+#include "core/act_spec.h"
 #include "core/arena.h"
 #include "core/graph.h"
 #include "core/nd.h"
@@ -81,6 +82,14 @@ struct mc_host {
     char *(*text)(mc_host *host, size_t bytes);
 };
 
+/* A cache of keys and values to simulate, and which attentions took part. */
+typedef struct {
+    const mc_kv_spec *spec; /* NULL: none */
+    uint64_t applied, left; /* attentions */
+    const mc_node *first_left;
+    const char *why;        /* it was left: "its queries see later keys" */
+} mc_kv_use;
+
 struct mc_call {
     const mc_node *node;
     int version;              /* of the operator set; node->version */
@@ -90,6 +99,7 @@ struct mc_call {
     size_t outs;
     mc_arena scratch;         /* a loan: copy it to a local before taking from it */
     mc_host *host;            /* NULL during inference */
+    mc_kv_use *kv;            /* attentions; NULL: keys and values are kept as they are */
 };
 
 enum {

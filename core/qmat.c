@@ -45,3 +45,14 @@ float mc_qmat_value(const mc_qmat *q, size_t row, size_t col)
     const mc_params p = q->params[row * mc_qmat_groups(q) + col / q->group];
     return mc_grid_value(&q->grid, p, q->code[row * q->cols + col]);
 }
+
+mc_qmat mc_qmat_rows(const mc_qmat *q, size_t first, size_t rows)
+{
+    mc_qmat part = *q;
+    part.rows = rows;
+    part.code += first * q->cols;
+    part.params += first * mc_qmat_groups(q);
+    if (part.sub) part.sub += first * mc_qmat_groups(q);
+    if (part.super) part.super += first * mc_qmat_supers(q);
+    return part;
+}

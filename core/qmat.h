@@ -30,6 +30,9 @@ static inline size_t mc_qmat_groups(const mc_qmat *q) /* of one row */
 /* Groups under super-scales of one row: 0 when plain. */
 size_t mc_qmat_supers(const mc_qmat *q);
 
+/* Rows [first, first + rows) as a matrix of their own; a view. */
+mc_qmat mc_qmat_rows(const mc_qmat *q, size_t first, size_t rows);
+
 /* The value at one place, by the definition (mc_grid_value): the plain reference that tests hold
  * whole rows to. */
 float mc_qmat_value(const mc_qmat *q, size_t row, size_t col);

@@ -3,7 +3,8 @@
  * et al. 2022, eq. 2-4 and algorithm 1), with the correction of GPTAQ (Li et al. 2025) when a cross
  * moment is given. SparseGPT, joint pruning and ternary codes are other projections.
  *
- * Rows are independent of each other: any slab of them gives the same numbers. */
+ * Rows are independent of each other: any slab of them gives the same bits, because BLAS is always
+ * handed MC_SWEEP_TILE rows at a time (the last ones filled up with zeros). */
 #ifndef MC_CORE_SWEEP_H
 #define MC_CORE_SWEEP_H
 
@@ -12,6 +13,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum {
+    MC_SWEEP_TILE = 64,   /* rows that meet BLAS together; a sweep of so many stays in the caches */
+    MC_SWEEP_BLOCK = 128, /* columns whose errors reach the columns behind them in one product */
+};
 
 /* ---- what is made once for all rows that meet the same inputs ---- */
 
@@ -30,27 +36,42 @@ typedef struct {
     const bool *dead;     /* n, in the columns' own order: never met anything but 0 */
     double damp;          /* that was needed */
     double floor;         /* added to the diagonal besides, when the ladder ran out; else 0 */
+    double added;         /* to each number of the diagonal, all in all; dead columns: see below */
     size_t dead_columns;
 } mc_sweep_factor;
 
 /* From the Gram (n x n, symmetric, of both halves) and, for GPTAQ, the cross moment (stats.h), which
- * may be NULL. Dead columns: diagonal 0 or below 1e-10 of its mean. The ladder: damp, then twice
- * as much each time while below 1, then a floor on the diagonal of 1e-6 .. 1 of its largest. Fails
- * (MC_E_FORMAT) when the Gram holds NaN or infinity, naming the column; a Gram of zeros gives the
- * identity. `work` is n x n and may be used by the result. */
+ * may be NULL: P = alpha * (strictly upper half of cross U^T) U.
+ *
+ * Dead columns: diagonal 0 or below 1e-10 of its mean. They count as met by nothing: neither do
+ * their errors reach others, nor the other way round. The mean that `damp` is a share of is that of
+ * the columns that live.
+ *
+ * The ladder: damp, then twice as much each time while below 1 (from 1e-4 when it is 0), then a
+ * floor of 1e-6 .. 1 of the largest number on the diagonal. A factor counts only when no pivot fell
+ * below 1e-13 of that number. Fails (MC_E_FORMAT) when a moment holds NaN or infinity or the
+ * diagonal a negative number, naming the column; a Gram of zeros gives the identity. */
 mc_status mc_sweep_prepare(size_t n, const double *gram, const double *cross,
                            const mc_sweep_setup *setup, mc_arena *mem, mc_sweep_factor *out,
                            mc_err *err);
 size_t mc_sweep_prepare_bytes(size_t n, bool cross);
 
+/* Every row of x [rows x n, columns in the order of the sweep] becomes x (H + damping)^-1. What it
+ * holds at dead columns stays. */
+mc_status mc_sweep_solve(const mc_sweep_factor *factor, double *x, size_t rows, mc_arena scratch,
+                         mc_err *err);
+size_t mc_sweep_solve_scratch(size_t n);
+
 /* ---- the pass ---- */
 
 typedef struct {
-    /* Before the first column of every `group` columns (in the order of the sweep): w are the
-     * compensated weights, [rows x n], row stride n, columns in the order of the sweep. May be
+    /* Before the first column of every `group_columns` columns (in the order of the sweep): w are
+     * the compensated weights, [rows x n], row stride n, columns in the order of the sweep. They
+     * are so in the columns of the group and, where a span begins, in those of the span. May be
      * NULL. */
     mc_status (*group)(void *self, size_t column, const double *w, mc_err *err);
     size_t group_columns;
+    size_t span_columns; /* a multiple of group_columns; 0: the same */
 
     /* Column `column` (in the order of the sweep) of every row: from w[rows] to what takes its
      * place, value[rows]. */
@@ -58,10 +79,10 @@ typedef struct {
     void *self;
 } mc_projection;
 
-/* Sweeps w [rows x n] (row-major, columns in the order of the sweep; dead columns must be 0
- * already). On return it holds the projected values. loss[rows] (may be NULL) gets the sum of
- * squared errors e^2, which is d (H + damping) d^T for the whole row. `scratch` needs
- * mc_sweep_scratch() bytes. */
+/* Sweeps w [rows x n] (row-major, columns in the order of the sweep). On return it holds the
+ * projected values. loss[rows] (may be NULL) gets the sum of squared errors e^2, which is
+ * d (H + damping) d^T for the whole row without `cross`; errors of dead columns count as 0.
+ * `scratch` needs mc_sweep_scratch() bytes. */
 mc_status mc_sweep(const mc_sweep_factor *factor, const mc_projection *projection, double *w,
                    size_t rows, double *loss, mc_arena scratch, mc_err *err);
 size_t mc_sweep_scratch(size_t rows, size_t n);

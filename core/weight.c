@@ -54,6 +54,46 @@ void mc_weight_source(const mc_weight_spec *spec, const unsigned char *data, uin
                   (size_t)count);
 }
 
+/* Places [first, first + n) of the matrix: contiguous codes, group by group. */
+static void decode_places(const mc_qmat *q, uint64_t first, size_t n, float *out)
+{
+    for (size_t i = 0; i < n;) {
+        const uint64_t group = (first + i) / q->group;
+        const uint64_t left = (group + 1) * q->group - (first + i);
+        const size_t k = left < n - i ? (size_t)left : n - i;
+        mc_grid_decode(&q->grid, q->params[group], q->code + first + i, k, out + i);
+        i += k;
+    }
+}
+
+/* Row by row of the matrix; each row is a column of the tensor. */
+static void decode_transposed(const mc_weight_spec *spec, const mc_qmat *q, uint64_t first,
+                              uint64_t count, float *out)
+{
+    enum { CHUNK = 256 };
+    float value[CHUNK];
+    const uint64_t rows = spec->rows, cols = spec->cols, end = first + count;
+    for (uint64_t r = 0; r < rows; r++) {
+        uint64_t col = first / rows + (r < first % rows);
+        const uint64_t behind = end / rows + (r < end % rows);
+        while (col < behind) {
+            const size_t n = behind - col < CHUNK ? (size_t)(behind - col) : CHUNK;
+            decode_places(q, r * cols + col, n, value);
+            for (size_t i = 0; i < n; i++) out[(col + i) * rows + r - first] = value[i];
+            col += n;
+        }
+    }
+}
+
+void mc_weight_decode(const mc_weight_spec *spec, const mc_qmat *q, uint64_t first, uint64_t count,
+                      float *out)
+{
+    if (spec->transposed)
+        decode_transposed(spec, q, first, count, out);
+    else
+        decode_places(q, first, (size_t)count, out);
+}
+
 /* n = 8 q + r, so that only the result has to fit. */
 static uint64_t bit_bytes(uint64_t n, unsigned bits)
 {

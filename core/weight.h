@@ -52,6 +52,11 @@ uint64_t mc_weight_element(const mc_weight_spec *spec, uint64_t i);
 void mc_weight_source(const mc_weight_spec *spec, const unsigned char *data, uint64_t first,
                       uint64_t count, float *out);
 
+/* Elements [first, first + count) of the tensor, decoded from its codes: `q` is the whole matrix
+ * (mc_weight_code_shape). */
+void mc_weight_decode(const mc_weight_spec *spec, const mc_qmat *q, uint64_t first, uint64_t count,
+                      float *out);
+
 /* What a weight is stored as, part by part. */
 typedef enum {
     MC_PART_DENSE,

@@ -9,6 +9,7 @@
 #ifndef MC_FORMATS_CONTAINER_H
 #define MC_FORMATS_CONTAINER_H
 
+#include "core/act_spec.h"
 #include "core/arena.h"
 #include "core/file.h"
 #include "core/hash.h"
@@ -23,11 +24,14 @@
 
 /* How activations and the KV cache are meant to be quantized on the device. */
 typedef struct {
-    uint8_t activation_bits; /* 16 = not quantized */
+    uint8_t activation_bits; /* 16 and MCPK_ACT_NONE = not quantized */
     uint8_t activation_mode; /* MCPK_ACT_NONE, MCPK_ACT_DYNAMIC, MCPK_ACT_STATIC */
     uint8_t kv_bits;         /* 16 = not quantized */
     bool measured;           /* whether the report's figures include the activations */
+    bool kv_measured;        /* and the KV cache; of reports only */
 } mc_numerics;
+
+bool mc_numerics_act(const mc_numerics *n); /* are activations quantized? */
 
 /* "int8 dynamic" or "not quantized"; and the first line of every report: "activations: int8 dynamic
  * recorded, not measured; kv cache: int4 recorded, not measured". */
@@ -35,6 +39,26 @@ enum { MC_NUMERICS_TEXT = 32, MC_HEADLINE_TEXT = 160 };
 void mc_activations_text(const mc_numerics *n, char text[MC_NUMERICS_TEXT]);
 void mc_kv_text(const mc_numerics *n, char text[MC_NUMERICS_TEXT]);
 void mc_numerics_headline(const mc_numerics *n, char text[MC_HEADLINE_TEXT]);
+
+/* The activation of a site: of every site of a weight that has no entry of its own, or of the one
+ * site of a name (mc_site.name). */
+typedef struct {
+    uint32_t weight;  /* of the container, or MCPK_NO_WEIGHT: then it has a name */
+    const char *site; /* or NULL */
+    mc_act_spec act;
+} mc_site_act;
+
+/* By weight, then by name (none first): the order that containers have them in. */
+void mc_site_acts_sort(mc_site_act *act, size_t n);
+
+/* The entry for a site, in that order; NULL: none. */
+const mc_site_act *mc_site_act_find(const mc_site_act *act, size_t n, uint32_t weight,
+                                    const char *site);
+
+/* What the header must say of them: the fewest bits, static when one is; without entries or without
+ * a cache what `n` says. */
+mc_numerics mc_site_numerics(const mc_site_act *act, size_t acts, const mc_kv_spec *kv,
+                             mc_numerics n);
 
 /* A file carried along (config.json, tokenizer): an optional section with that name. */
 typedef struct {
@@ -52,6 +76,11 @@ typedef struct {
     uint32_t align;          /* of sections: a power of two, 64..4096 */
     uint16_t target;         /* mc_target.id */
     mc_numerics numerics;
+    const mc_site_act *act; /* sorted, no two alike. With entries, sites without one keep their
+                               activations; without, all follow `numerics`. Scales and zeros are
+                               read by mc_pack_finish, before that only their number matters */
+    size_t acts;
+    const mc_kv_spec *kv;   /* or NULL; numerics must agree with both (mc_site_numerics) */
     bool compress; /* zlib for all but names and CRC table. Codes and dense numbers of more than
                       1 MiB are deflated as they pass and may even grow; every other section stays
                       raw when it does not shrink. */
@@ -140,6 +169,9 @@ typedef struct {
     mc_side_file *side;
     size_t sides;
     mc_numerics numerics;
+    const mc_site_act *act; /* as in the spec */
+    size_t acts;
+    const mc_kv_spec *kv;
     uint16_t target;
     uint32_t align;
     uint8_t root[MC_SHA256_BYTES];

@@ -1,7 +1,7 @@
 /* Where everything goes: all offsets and sizes from the specs alone, so that a plan can show them
  * and the writer can stream. Sections stand in index order, each at the next multiple of `align`:
  *
- *     CRC table, names, the parts of each weight, side files, manifest
+ *     CRC table, names, the parts of each weight, sites, side files, manifest
  *
  * With compression the sizes are upper bounds, and the CRC table stands last, where its size is
  * known. */
@@ -117,6 +117,18 @@ static mc_status place_sides(layouter *l, mc_err *err)
     return MC_OK;
 }
 
+static mc_status place_sites(layouter *l, mc_err *err)
+{
+    uint64_t bytes;
+    MC_TRY(mc_sites_bytes(l->spec, &bytes, err));
+    if (bytes == 0) return MC_OK;
+    const mcpk_part part = {.type = MCPK_SECTION_SITES,
+                            .raw = bytes,
+                            .weight = MCPK_NO_WEIGHT,
+                            .flags = mc_sites_required(l->spec) ? MCPK_REQUIRED : 0};
+    return place(l, part, err);
+}
+
 /* The CRC table's size follows from the sizes of the others, so those are placed once to learn them
  * and once behind the table. */
 static mc_status place_all(layouter *l, uint64_t front_bytes, uint64_t names, mc_err *err)
@@ -129,6 +141,7 @@ static mc_status place_all(layouter *l, uint64_t front_bytes, uint64_t names, mc
         if (crc_first) MC_TRY(place_other(l, MCPK_SECTION_CRC, 4 * chunks, err));
         MC_TRY(place_other(l, MCPK_SECTION_NAMES, names, err));
         MC_TRY(place_weights(l, err));
+        MC_TRY(place_sites(l, err));
         MC_TRY(place_sides(l, err));
         MC_TRY(place_other(l, MCPK_SECTION_MANIFEST, l->spec->manifest_bytes, err));
         if (!mc_crc_chunks(l->out->part, l->out->parts, &chunks))
@@ -139,7 +152,7 @@ static mc_status place_all(layouter *l, uint64_t front_bytes, uint64_t names, mc
 
 static uint64_t count_parts(const mc_container_spec *spec)
 {
-    return 3 + (uint64_t)spec->sides + (uint64_t)spec->weights * MC_MOST_NEEDS;
+    return 4 + (uint64_t)spec->sides + (uint64_t)spec->weights * MC_MOST_NEEDS;
 }
 
 mc_status mc_container_layout(const mc_container_spec *spec, mc_arena *mem, mc_layout *out,

@@ -140,7 +140,7 @@ static bool known_type(uint16_t type)
 {
     return type == MCPK_SECTION_NAMES || type == MCPK_SECTION_CRC ||
            type == MCPK_SECTION_MANIFEST || type == MCPK_SECTION_WEIGHT ||
-           type == MCPK_SECTION_SIDE;
+           type == MCPK_SECTION_SITES || type == MCPK_SECTION_SIDE;
 }
 
 static mc_status check_owner(const reader *r, const mcpk_part *p, mc_err *err)
@@ -218,7 +218,7 @@ static mc_status check_places(const reader *r, mc_err *err)
 static mc_status read_index(reader *r, mc_err *err)
 {
     char text[256];
-    unsigned names = 0, crcs = 0, manifests = 0;
+    unsigned names = 0, crcs = 0, manifests = 0, sites = 0;
     for (uint32_t i = 0; i < r->parts; i++) {
         mcpk_part *p = &r->c->part[i];
         const bool clean =
@@ -232,10 +232,12 @@ static mc_status read_index(reader *r, mc_err *err)
         names += p->type == MCPK_SECTION_NAMES;
         crcs += p->type == MCPK_SECTION_CRC;
         manifests += p->type == MCPK_SECTION_MANIFEST;
+        sites += p->type == MCPK_SECTION_SITES;
     }
-    if (names != 1 || crcs > 1 || manifests > 1)
-        return mc_fail(err, MC_E_MISMATCH, "%u sections of names, %u of CRCs, %u manifests", names,
-                       crcs, manifests);
+    if (names != 1 || crcs > 1 || manifests > 1 || sites > 1)
+        return mc_fail(err, MC_E_MISMATCH,
+                       "%u sections of names, %u of CRCs, %u manifests, %u of sites", names, crcs,
+                       manifests, sites);
     MC_TRY(check_places(r, err));
     for (uint32_t i = 0; i < r->parts; i++) {
         const mcpk_part *p = &r->c->part[i];
@@ -389,6 +391,15 @@ static mc_status read_others(reader *r, mc_cursor *names, mc_err *err)
     return MC_OK;
 }
 
+static mc_status read_sites(reader *r, mc_err *err)
+{
+    const mcpk_part *p = find_section(r, MCPK_SECTION_SITES);
+    if (!p) return MC_OK;
+    if (!(p->flags & MCPK_ZLIB)) MC_TRY(check_hash(r, p, "the sites", err));
+    if (mc_sites_load(r->c, r->c->data[p - r->c->part], p->raw, err) == MC_OK) return MC_OK;
+    return mc_wrap(err, "the sites");
+}
+
 static int by_text(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -425,10 +436,11 @@ static mc_status open_memory(reader *r, const char *path, mc_err *err)
     for (uint64_t i = 0; i < parts; i++) {
         mcpk_part p;
         (void)mc_part_load(r->file + r->front.index + i * MCPK_PART_BYTES, &p);
-        if (!(p.flags & MCPK_ZLIB)) continue;
+        const bool sites = p.type == MCPK_SECTION_SITES;
+        if (!(p.flags & MCPK_ZLIB) && !sites) continue;
         /* A bomb is refused later; here its size must only not overflow. */
         if (p.raw / MOST_INFLATION > r->size + INFLATION_SLACK ||
-            !mc_add_u64(bytes, p.raw + 128, &bytes))
+            !mc_add_u64(bytes, p.raw + 128 + (sites ? mc_sites_room(p.raw) : 0), &bytes))
             return mc_fail(err, MC_E_MISMATCH, "a section of %llu bytes in a file of %llu",
                            (unsigned long long)p.raw, (unsigned long long)r->size);
     }
@@ -467,6 +479,7 @@ static mc_status read_all(reader *r, const char *path, mc_err *err)
     mc_cursor cursor = {r->file + names->offset, r->file + names->offset + names->stored};
     MC_TRY(read_weights(r, &cursor, err));
     MC_TRY(read_others(r, &cursor, err));
+    MC_TRY(read_sites(r, err));
     return check_names(r->c, r->c->memory.arena, err);
 }
 

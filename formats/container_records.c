@@ -305,6 +305,7 @@ const char *mc_section_text(const mcpk_part *part, const char *weight, const cha
     case MCPK_SECTION_NAMES: return "the names";
     case MCPK_SECTION_CRC: return "the CRC table";
     case MCPK_SECTION_MANIFEST: return "the manifest";
+    case MCPK_SECTION_SITES: return "the sites";
     case MCPK_SECTION_WEIGHT:
         if (weight)
             (void)snprintf(text, room, "weight \"%s\": %s", weight, mc_role_name(part->role));

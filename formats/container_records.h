@@ -65,6 +65,21 @@ const char *mc_section_text(const mcpk_part *part, const char *weight, const cha
                             char *text, size_t room);
 const char *mc_role_name(uint8_t role);
 
+/* ---- container_sites.c ---- */
+
+/* Bytes of the sites section, 0: there is none. What scales and zeros are is not looked at. */
+mc_status mc_sites_bytes(const mc_container_spec *spec, uint64_t *bytes, mc_err *err);
+
+/* Devices that do not know the section must not run the weights: some expect rotated inputs. */
+bool mc_sites_required(const mc_container_spec *spec);
+
+mc_status mc_sites_store(const mc_container_spec *spec, unsigned char *to, mc_err *err);
+
+/* Fills act, acts and kv of the container, whose weights and numerics are there. Of mc_sites_room()
+ * bytes. */
+mc_status mc_sites_load(mc_container *c, const unsigned char *from, uint64_t bytes, mc_err *err);
+uint64_t mc_sites_room(uint64_t bytes);
+
 /* Does section i hold only what a writer may have written? For after its hash held. */
 mc_status mc_check_contents(const mc_container *c, size_t i, mc_err *err);
 

@@ -222,7 +222,9 @@ mc_status mc_pack_open(mc_out *out, const mc_layout *layout, mc_pack **pack, mc_
     const uint64_t names = layout->part[layout->spec->compress ? 0 : 1].raw;
     size_t buffers = 0, deflated = 0;
     if (layout->spec->compress) buffer_sizes(layout, &buffers, &deflated);
-    const size_t bytes = sizeof(mc_pack) + (size_t)names + (size_t)layout->front_bytes +
+    uint64_t sites;
+    MC_TRY(mc_sites_bytes(layout->spec, &sites, err));
+    const size_t bytes = sizeof(mc_pack) + (size_t)(names + sites + layout->front_bytes) +
                          layout->parts * (sizeof(mcpk_part) + sizeof(section) + MC_SHA256_BYTES) +
                          4 * (size_t)chunks + buffers + deflated + SLACK;
     mc_region memory;
@@ -497,12 +499,22 @@ static mc_status write_front(mc_pack *p, uint64_t file_bytes, uint8_t root[MC_SH
     return mc_out_write_at(p->out, 0, bytes, MCPK_HEADER_BYTES, err);
 }
 
+static mc_status write_sites(mc_pack *p, uint32_t i, mc_arena scratch, mc_err *err)
+{
+    unsigned char *bytes = MC_NEW_RAW(&scratch, unsigned char, (size_t)p->part[i].raw);
+    if (!bytes) return mc_no_room(err, "the sites");
+    MC_TRY(mc_sites_store(p->layout->spec, bytes, err));
+    return write_section(p, i, bytes, err);
+}
+
 mc_status mc_pack_finish(mc_pack *p, const char *manifest, uint8_t root[MC_SHA256_BYTES],
                          uint64_t *file_bytes, mc_err *err)
 {
     MC_TRY(end_weights(p, err));
     const mc_container_spec *spec = p->layout->spec;
     uint32_t side = p->layout->first_part[spec->weights];
+    if (p->part[side].type == MCPK_SECTION_SITES)
+        MC_TRY(write_sites(p, side++, p->memory.arena, err));
     for (size_t i = 0; i < spec->sides; i++)
         MC_TRY(write_section(p, side++, spec->side[i].data, err));
     MC_TRY(write_section(p, find_section(p, MCPK_SECTION_MANIFEST), (const unsigned char *)manifest,

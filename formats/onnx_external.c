@@ -196,7 +196,7 @@ static mc_status open_file(mc_onnx_externals *x, const char *location, mc_err *e
 static mc_status find_file(mc_onnx_externals *x, mc_cursor location, uint32_t *file, mc_err *err)
 {
     const size_t length = mc_left(&location);
-    *file = mc_names_find(&x->names, (const char *)location.at, length);
+    *file = mc_onnx_names_find(&x->names, (const char *)location.at, length);
     if (*file != MC_NONE) return MC_OK;
 
     const char *name = mc_copy_text(x->work, (const char *)location.at, length);
@@ -204,7 +204,7 @@ static mc_status find_file(mc_onnx_externals *x, mc_cursor location, uint32_t *f
     MC_TRY(check_location(name, err));
     *file = (uint32_t)x->files;
     MC_TRY(open_file(x, name, err));
-    if (mc_names_add(&x->names, x->work, name, length, *file) != MC_NAMES_ADDED)
+    if (mc_onnx_names_add(&x->names, x->work, name, length, *file) != MC_NAMES_ADDED)
         return mc_no_room(err, "the list of files");
     return MC_OK;
 }

@@ -112,11 +112,11 @@ static mc_status read_function(mc_onnx_read *r, mc_cursor in, mc_function *out)
 }
 
 /* Two functions must differ in domain, name or overload. */
-static mc_status check_once(mc_onnx_read *r, mc_names *seen, const mc_function *f)
+static mc_status check_once(mc_onnx_read *r, mc_onnx_names *seen, const mc_function *f)
 {
     const char *key = mc_format(r->work, "%s\x01%s\x01%s", f->domain, f->name, f->overload);
     if (!key) return mc_no_room(r->err, "the functions");
-    switch (mc_names_add(seen, r->work, key, strlen(key), 0)) {
+    switch (mc_onnx_names_add(seen, r->work, key, strlen(key), 0)) {
     case MC_NAMES_ADDED: return MC_OK;
     case MC_NAMES_FULL: return mc_no_room(r->err, "the functions");
     default:
@@ -131,7 +131,7 @@ mc_status mc_onnx_read_functions(mc_onnx_read *r, mc_cursor model, mc_graph *gra
     const size_t opsets = r->opsets;
     mc_function *list = MC_NEW(r->mem, mc_function, count(model, 25));
     if (!list) return mc_no_room(r->err, "the functions");
-    mc_names seen = {0};
+    mc_onnx_names seen = {0};
     size_t n = 0;
     mc_wire_field f;
     while (mc_wire_next(&model, &f)) {

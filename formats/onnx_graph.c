@@ -66,14 +66,14 @@ static mc_raw raw_of(mc_cursor bytes)
 
 static mc_id find(const mc_onnx_scope *s, mc_cursor name)
 {
-    return mc_names_find(&s->names, (const char *)name.at, mc_left(&name));
+    return mc_onnx_names_find(&s->names, (const char *)name.at, mc_left(&name));
 }
 
 static mc_id add_value(mc_onnx_read *r, mc_onnx_scope *s, const char *name)
 {
     const mc_id id = mc_graph_add_value(s->graph, name);
     if (id == MC_NONE ||
-        mc_names_add(&s->names, r->work, name, strlen(name), id) == MC_NAMES_FULL) {
+        mc_onnx_names_add(&s->names, r->work, name, strlen(name), id) == MC_NAMES_FULL) {
         mc_no_room(r->err, "the values of a graph");
         return MC_NONE;
     }

@@ -246,13 +246,13 @@ static mc_status read_texts(mc_onnx_read *r, mc_cursor in, mc_node *n)
 static mc_status check_names(mc_onnx_read *r, mc_cursor in)
 {
     mc_arena work = *r->work;
-    mc_names seen = {0};
+    mc_onnx_names seen = {0};
     mc_wire_field f, name;
     while (mc_wire_next(&in, &f)) {
         if (f.number != 5) continue;
         fields(f.bytes, 1, &name);
         const size_t length = mc_left(&name.bytes);
-        switch (mc_names_add(&seen, &work, (const char *)name.bytes.at, length, 0)) {
+        switch (mc_onnx_names_add(&seen, &work, (const char *)name.bytes.at, length, 0)) {
         case MC_NAMES_ADDED: break;
         case MC_NAMES_FULL: return mc_no_room(r->err, "attributes");
         case MC_NAMES_THERE:

@@ -53,7 +53,7 @@ typedef struct {
     mc_external_policy policy;
     mc_arena *mem;   /* of the model, for paths */
     mc_arena *work;  /* for what is only needed while reading */
-    mc_names names;  /* location -> number */
+    mc_onnx_names names;  /* location -> number */
     mc_source *file; /* room for MC_SHARD_LIMIT */
     size_t files;
 } mc_onnx_externals;
@@ -93,7 +93,7 @@ mc_cursor mc_onnx_part(mc_cursor in, uint32_t number);
 typedef struct mc_onnx_scope mc_onnx_scope;
 struct mc_onnx_scope {
     mc_graph *graph;
-    mc_names names; /* of its values, those taken from outside too */
+    mc_onnx_names names; /* of its values, those taken from outside too */
     mc_onnx_scope *outer;
 };
 

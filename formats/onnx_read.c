@@ -147,7 +147,7 @@ static mc_status read_graphs(reading *b)
  * NAME#3, …, as far as those names are free. */
 static mc_status name_apart(reading *b)
 {
-    mc_names names = {0};
+    mc_onnx_names names = {0};
     const size_t n = b->r.tensors;
     mc_arena work = b->work.arena;
     unsigned *last = MC_NEW(&work, unsigned, n); /* the number given last, of the first */
@@ -155,19 +155,19 @@ static mc_status name_apart(reading *b)
     if (!last || !again) return mc_no_room(b->err, "the list of tensors");
     for (size_t i = 0; i < n; i++) {
         const char *name = b->r.tensor[i].name;
-        const mc_names_result got = mc_names_add(&names, &work, name, strlen(name), (mc_id)i);
+        const mc_onnx_names_result got = mc_onnx_names_add(&names, &work, name, strlen(name), (mc_id)i);
         if (got == MC_NAMES_FULL) return mc_no_room(b->err, "the list of tensors");
         again[i] = got == MC_NAMES_THERE;
     }
     for (size_t i = 0; i < n; i++) {
         if (!again[i]) continue;
         mc_tensor *t = &b->r.tensor[i];
-        unsigned *number = &last[mc_names_find(&names, t->name, strlen(t->name))];
+        unsigned *number = &last[mc_onnx_names_find(&names, t->name, strlen(t->name))];
         if (*number == 0) *number = 1;
-        for (mc_names_result got = MC_NAMES_THERE; got != MC_NAMES_ADDED;) {
+        for (mc_onnx_names_result got = MC_NAMES_THERE; got != MC_NAMES_ADDED;) {
             mc_arena mem = *b->r.mem;
             const char *name = mc_format(&mem, "%s#%u", t->name, ++*number);
-            got = name ? mc_names_add(&names, &work, name, strlen(name), (mc_id)i) : MC_NAMES_FULL;
+            got = name ? mc_onnx_names_add(&names, &work, name, strlen(name), (mc_id)i) : MC_NAMES_FULL;
             if (got == MC_NAMES_FULL) return mc_no_room(b->err, "the list of tensors");
             if (got == MC_NAMES_ADDED) *b->r.mem = mem, t->name = name;
         }

@@ -55,7 +55,7 @@ static mc_status put_info(mc_onnx_writing *w, const mc_onnx_written *s, uint32_t
 
 static mc_id find(const mc_onnx_written *s, mc_cursor name)
 {
-    return mc_names_find(&s->names, (const char *)name.at, mc_left(&name));
+    return mc_onnx_names_find(&s->names, (const char *)name.at, mc_left(&name));
 }
 
 /* An input or output: the field of the file unless the value was changed. */

@@ -54,7 +54,7 @@ static const char *new_name(mc_onnx_writing *w, const mc_onnx_written *s, mc_id 
     for (unsigned i = 0;; i++) {
         mc_arena mem = *w->mem;
         const char *name = mc_format(&mem, "mcompress.%" PRIu32 ".%u", id, i);
-        if (name && mc_names_find(&s->names, name, strlen(name)) != MC_NONE) continue;
+        if (name && mc_onnx_names_find(&s->names, name, strlen(name)) != MC_NONE) continue;
         *w->mem = mem;
         return name;
     }
@@ -69,7 +69,7 @@ static mc_status add_name(mc_onnx_writing *w, mc_onnx_written *s, mc_id id)
     const char *name = is_outer ? s->outer->name[v->outer] : v->name;
     s->name[id] = name;
     if (name[0] == '\0') return MC_OK;
-    const mc_names_result got = mc_names_add(&s->names, w->mem, name, strlen(name), id);
+    const mc_onnx_names_result got = mc_onnx_names_add(&s->names, w->mem, name, strlen(name), id);
     if (got == MC_NAMES_FULL) return mc_no_room(w->err, "the names of a graph");
     if (got == MC_NAMES_THERE && !is_outer)
         return mc_fail(w->err, MC_E_USAGE, "two values are called %s", mc_quote(name).text);
@@ -125,7 +125,7 @@ static void mark_listed(mc_onnx_written *s)
         const bool is_tensor = !is_function && f.number == s->at->initializer;
         if (!is_input && !is_output && !is_tensor) continue;
         const mc_cursor name = is_function ? f.bytes : mc_onnx_part(f.bytes, is_tensor ? 8 : 1);
-        const mc_id id = mc_names_find(&s->names, (const char *)name.at, mc_left(&name));
+        const mc_id id = mc_onnx_names_find(&s->names, (const char *)name.at, mc_left(&name));
         if (id == MC_NONE) continue;
         const mc_raw field = {f.from, (size_t)(in.at - f.from)};
         if (is_input) s->input[id] = field;

@@ -25,7 +25,7 @@ struct mc_onnx_written {
     const mc_onnx_layout *at;
     bool in_function;
     const char **name; /* of each value, never "" */
-    mc_names names;    /* -> values */
+    mc_onnx_names names;    /* -> values */
     bool *given;       /* of each value: something gives it */
     bool *initialized; /* of each value: the file it is from lists an initializer of it */
     mc_raw *input;     /* of each value: the whole field of the file that lists it as an input */

@@ -42,4 +42,13 @@ size_t mc_safetensors_write_memory(const mc_safetensors *content);
 mc_status mc_safetensors_write(mc_out *out, const mc_safetensors *content, mc_arena scratch,
                                mc_err *err);
 
+/* The same; each tensor is told of once its bytes are written, so that pages of a mapped source may
+ * leave memory. */
+typedef struct {
+    void (*tell)(void *to, const mc_tensor *tensor); /* NULL: nobody wants to know */
+    void *to;
+} mc_safetensors_written;
+mc_status mc_safetensors_write_from(mc_out *out, const mc_safetensors *content,
+                                    mc_safetensors_written written, mc_arena scratch, mc_err *err);
+
 #endif

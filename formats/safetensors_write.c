@@ -214,6 +214,13 @@ static void make_header(plan *p)
 mc_status mc_safetensors_write(mc_out *out, const mc_safetensors *content, mc_arena scratch,
                                mc_err *err)
 {
+    return mc_safetensors_write_from(out, content, (mc_safetensors_written){NULL, NULL}, scratch,
+                                     err);
+}
+
+mc_status mc_safetensors_write_from(mc_out *out, const mc_safetensors *content,
+                                    mc_safetensors_written written, mc_arena scratch, mc_err *err)
+{
     plan p = {.tensors = content->tensors, .pairs = content->metadatas};
     p.tensor = MC_NEW_RAW(&scratch, const mc_tensor *, p.tensors);
     p.pair = MC_NEW_RAW(&scratch, const mc_pair *, p.pairs);
@@ -230,8 +237,10 @@ mc_status mc_safetensors_write(mc_out *out, const mc_safetensors *content, mc_ar
                        p.header.bytes - 8, MC_HEADER_LIMIT);
 
     MC_TRY(mc_out_write(out, p.header.at, p.header.bytes, err));
-    for (size_t i = 0; i < p.tensors; i++)
+    for (size_t i = 0; i < p.tensors; i++) {
         if (p.tensor[i]->bytes > 0)
             MC_TRY(mc_out_write(out, p.tensor[i]->data, (size_t)p.tensor[i]->bytes, err));
+        if (written.tell) written.tell(written.to, p.tensor[i]);
+    }
     return MC_OK;
 }

@@ -23,6 +23,7 @@ typedef struct {
     uint32_t align;       /* of sections, bytes */
     bool float_offset;    /* offsets may be numbers instead of integer zeros */
     bool negative_scale;  /* scales may be negative */
+    bool online_hadamard; /* it rotates activations in front of sites, and keys and queries */
     /* Why the target cannot hold this weight, or NULL. May itself be NULL: it holds all. */
     const char *(*refuses)(const mc_weight_spec *weight);
 } mc_target;

@@ -10,5 +10,6 @@ const mc_target mc_target_generic = {
     .id = 1,
     .align = 64,
     .float_offset = true,
+    .online_hadamard = true,
     .negative_scale = true,
 };

@@ -16,7 +16,7 @@ static mc_status run(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, mc
 {
     (void)scratch;
     const mc_fit fit = {.kind = MC_FIT_SEARCH, .norm = (float)job->setup->param[NORM]};
-    return fit_and_encode_rows(job, fit, out, err);
+    return fit_and_encode_rows(job, fit, NULL, out, err);
 }
 
 const mc_quant_method mc_quant_mse = {

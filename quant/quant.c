@@ -1,11 +1,9 @@
-/* The table of methods, the reading of "name:key=value", and the checks every method relies on. */
+/* The table of methods, and the checks every method relies on. */
 #include "quant/quant.h"
 
 #include "core/kernels.h"
-#include "core/nearest.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 static const mc_quant_method *const methods[] = {
@@ -21,33 +19,6 @@ const mc_quant_method *mc_quant_at(size_t i)
     return i < METHOD_COUNT ? methods[i] : NULL;
 }
 
-/* A piece of the text that is being parsed. */
-typedef struct {
-    const char *at;
-    size_t length;
-} span;
-
-static bool span_is(span s, const char *word)
-{
-    return strlen(word) == s.length && memcmp(word, s.at, s.length) == 0;
-}
-
-/* The next piece up to `end` or the end of the text, and past it in *text. */
-static span next_until(const char **text, char end)
-{
-    const char *found = strchr(*text, end);
-    const span s = {*text, found ? (size_t)(found - *text) : strlen(*text)};
-    *text += s.length + (found != NULL);
-    return s;
-}
-
-static const mc_quant_method *find(span name)
-{
-    for (size_t i = 0; i < METHOD_COUNT; i++)
-        if (span_is(name, methods[i]->name)) return methods[i];
-    return NULL;
-}
-
 const mc_quant_method *mc_quant_usual(double bits)
 {
     for (size_t i = 0; i < METHOD_COUNT; i++)
@@ -55,137 +26,23 @@ const mc_quant_method *mc_quant_usual(double bits)
     return NULL;
 }
 
-/* ---- messages that help ---- */
+/* ---- reading ---- */
 
-/* Words to choose from: the nearest of them, and all of them as a list. */
-typedef struct {
-    mc_nearest nearest;
-    char list[512];
-} choices;
-
-static void offer(choices *c, const char *word)
+static bool member_at(size_t i, mc_setup_member *member)
 {
-    const size_t length = strlen(c->list);
-    snprintf(c->list + length, sizeof c->list - length, "%s%s", length ? ", " : "", word);
-    mc_nearest_offer(&c->nearest, word);
-}
-
-/* "…; did you mean "mse"? (rtn, mse, …)": a suggestion only when it is closer than a guess. */
-static mc_status fail_choice(const choices *c, const char *what, mc_err *err)
-{
-    const mc_nearest *wanted = &c->nearest;
-    const int length = wanted->length > 64 ? 64 : (int)wanted->length;
-    const char *near = mc_nearest_best(wanted);
-    if (near)
-        return mc_fail(err, MC_E_USAGE, "%s \"%.*s\"; did you mean \"%s\"? (known: %s)", what,
-                       length, wanted->text, near, c->list);
-    return mc_fail(err, MC_E_USAGE, "%s \"%.*s\" (known: %s)", what, length, wanted->text, c->list);
-}
-
-static mc_status fail_method(span name, mc_err *err)
-{
-    choices c = {.nearest = {.text = name.at, .length = name.length}};
-    for (size_t i = 0; i < METHOD_COUNT; i++) offer(&c, methods[i]->name);
-    return fail_choice(&c, "there is no method", err);
-}
-
-static size_t param_count(const mc_quant_method *method)
-{
-    size_t n = 0;
-    while (n < MC_QUANT_PARAMS && method->params[n].key) n++;
-    return n;
-}
-
-static mc_status fail_param(const mc_quant_method *method, span key, mc_err *err)
-{
-    const size_t n = param_count(method);
-    if (n == 0)
-        return mc_fail(err, MC_E_USAGE, "it takes no parameters, found \"%.*s\"",
-                       key.length > 64 ? 64 : (int)key.length, key.at);
-
-    choices c = {.nearest = {.text = key.at, .length = key.length}};
-    for (size_t i = 0; i < n; i++) offer(&c, method->params[i].key);
-    return fail_choice(&c, "there is no parameter", err);
-}
-
-/* ---- parsing ---- */
-
-/* Decimal digits with an optional point and sign. Not strtod, which follows the locale. At most 15
- * digits, so that digits and power of ten are exact and the quotient is the nearest double. */
-static bool parse_number(span s, double *value)
-{
-    double digits = 0.0, power = 1.0;
-    size_t count = 0, i = 0;
-    bool point = false;
-
-    const bool minus = s.length > 0 && s.at[0] == '-';
-    for (i = minus; i < s.length; i++) {
-        const char c = s.at[i];
-        if (c == '.' && !point) {
-            point = true;
-            continue;
-        }
-        if (c < '0' || c > '9' || ++count > 15) return false;
-        digits = digits * 10.0 + (c - '0');
-        if (point) power *= 10.0;
-    }
-    *value = (minus ? -digits : digits) / power;
-    return count > 0;
-}
-
-static mc_status parse_param(const mc_quant_param *param, span value, double *out, mc_err *err)
-{
-    const int length = value.length > 64 ? 64 : (int)value.length;
-    if (!parse_number(value, out))
-        return mc_fail(err, MC_E_USAGE, "%s is \"%.*s\", must be a number from %g to %g",
-                       param->key, length, value.at, param->least, param->most);
-    if (!(*out >= param->least && *out <= param->most))
-        return mc_fail(err, MC_E_USAGE, "%s is %.*s, must be %g to %g", param->key, length,
-                       value.at, param->least, param->most);
-    if (param->whole && *out != floor(*out))
-        return mc_fail(err, MC_E_USAGE, "%s is %.*s, must be a whole number", param->key, length,
-                       value.at);
-    return MC_OK;
-}
-
-static mc_status parse_pair(span pair, mc_quant_setup *out, unsigned *seen, mc_err *err)
-{
-    const mc_quant_method *method = out->method;
-    const char *equals = memchr(pair.at, '=', pair.length);
-    const span key = {pair.at, equals ? (size_t)(equals - pair.at) : pair.length};
-
-    for (size_t i = 0; i < param_count(method); i++) {
-        if (!span_is(key, method->params[i].key)) continue;
-        if (!equals)
-            return mc_fail(err, MC_E_USAGE, "%s has no value, expected %s=NUMBER",
-                           method->params[i].key, method->params[i].key);
-        if (*seen & 1u << i)
-            return mc_fail(err, MC_E_USAGE, "%s is given twice", method->params[i].key);
-        *seen |= 1u << i;
-        const span value = {equals + 1, pair.length - key.length - 1};
-        return parse_param(&method->params[i], value, &out->param[i], err);
-    }
-    return fail_param(method, key, err);
+    if (i >= METHOD_COUNT) return false;
+    *member = (mc_setup_member){methods[i]->name, methods[i]->params};
+    return true;
 }
 
 mc_status mc_quant_setup_parse(const char *text, mc_quant_setup *out, mc_err *err)
 {
-    const bool has_params = strchr(text, ':') != NULL;
-    const span name = next_until(&text, ':');
-    *out = (mc_quant_setup){.method = find(name)};
-    if (!out->method) return fail_method(name, err);
-
-    for (size_t i = 0; i < param_count(out->method); i++)
-        out->param[i] = out->method->params[i].usual;
-    if (!has_params) return MC_OK;
-
-    unsigned seen = 0;
-    bool more = true;
-    while (more) {
-        more = strchr(text, ',') != NULL;
-        if (parse_pair(next_until(&text, ','), out, &seen, err) != MC_OK)
-            return mc_wrap(err, "method %s", out->method->name);
-    }
+    static const mc_setup_family family = {"method", member_at};
+    mc_setup setup;
+    *out = (mc_quant_setup){0};
+    MC_TRY(mc_setup_parse(&family, text, strlen(text), &setup, err));
+    out->method = methods[setup.member];
+    memcpy(out->param, setup.param, sizeof out->param);
     return MC_OK;
 }
 
@@ -216,6 +73,49 @@ static mc_status check_finite(const mc_quant_job *job, mc_err *err)
                               : "inf");
 }
 
+/* ---- methods that look at data ---- */
+
+static mc_status check_squares(const mc_moments *m, mc_err *err)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (!(m->square[i] >= 0.0 && isfinite(m->square[i])))
+            return mc_fail(err, MC_E_FORMAT, "the mean square of the inputs is %g at column %zu",
+                           m->square[i], i);
+    return MC_OK;
+}
+
+static mc_status check_moments(const mc_quant_method *method, const mc_moments *m, size_t n,
+                               mc_err *err)
+{
+    const bool gram = method->wants & MC_QUANT_GRAM, squares = method->wants & MC_QUANT_SQUARES;
+    if ((gram && !(m && m->gram)) || (squares && !(m && m->square)))
+        return mc_fail(err, MC_E_UNSUPPORTED, "method %s needs %s", method->name, method->needs);
+    if (!gram && !squares) return MC_OK;
+    if (m->n != n || m->groups != 1)
+        return mc_fail(err, MC_E_INTERNAL, "moments of %zu columns in %zu groups for rows of %zu",
+                       m->n, m->groups, n);
+    if (squares && check_squares(m, err) != MC_OK) return mc_wrap(err, "method %s", method->name);
+    return MC_OK;
+}
+
+mc_status mc_quant_make_ready(const mc_quant_prepare *in, mc_arena *mem, const void **out,
+                              mc_quant_facts *facts, mc_err *err)
+{
+    const mc_quant_method *method = in->setup->method;
+    mc_quant_facts forgotten = {0};
+    *out = NULL;
+    MC_TRY(check_moments(method, in->moments, in->moments ? in->moments->n : 0, err));
+    if (!method->prepare) return MC_OK;
+    if (method->prepare(in, mem, out, facts ? facts : &forgotten, err) != MC_OK)
+        return mc_wrap(err, "method %s", method->name);
+    return MC_OK;
+}
+
+size_t mc_quant_ready_bytes(const mc_quant_setup *setup, size_t n)
+{
+    return setup->method->prepare ? setup->method->prepare_bytes(setup, n) : 0;
+}
+
 mc_status mc_quantize(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, mc_err *err)
 {
     const mc_quant_method *method = job->setup->method;
@@ -225,6 +125,9 @@ mc_status mc_quantize(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, m
     const char *reason = method->refuses(&out->grid);
     if (reason) return mc_fail(err, MC_E_UNSUPPORTED, "method %s: %s", method->name, reason);
     MC_TRY(check_finite(job, err));
+    MC_TRY(check_moments(method, job->moments, out->cols, err));
+    if (method->prepare && !job->prepared)
+        return mc_fail(err, MC_E_INTERNAL, "method %s was not made ready", method->name);
 
     if (method->run(job, out, scratch, err) != MC_OK)
         return mc_wrap(err, "method %s", method->name);

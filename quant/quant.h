@@ -12,6 +12,7 @@
 #include "core/arena.h"
 #include "core/pool.h"
 #include "core/qmat.h"
+#include "core/setup.h"
 #include "core/tensor.h"
 
 #include <stdbool.h>
@@ -21,19 +22,19 @@
     X(rtn)                  \
     X(mse)                  \
     X(hqq)                  \
+    X(imatrix)              \
+    X(gptq)                 \
+    X(gptaq)                \
+    X(adaround)             \
+    X(flexround)            \
     X(ternary)              \
     X(binary)               \
     /* end */
 
 /* A parameter of a method, given as --method NAME:KEY=VALUE,… */
-typedef struct {
-    const char *key;
-    const char *summary;
-    double least, most, usual; /* all methods' parameters are numbers */
-    bool whole;                /* no fraction allowed */
-} mc_quant_param;
+typedef mc_setup_param mc_quant_param;
 
-enum { MC_QUANT_PARAMS = 4 };
+enum { MC_QUANT_PARAMS = MC_SETUP_PARAMS };
 
 typedef struct mc_quant_method mc_quant_method;
 
@@ -64,7 +65,10 @@ typedef struct {
     const mc_quant_setup *setup;
     size_t first_row; /* of a slab within its weight: only messages count from there */
     const mc_moments *moments; /* of one group (stats.h), as the method needs; else NULL */
-    const void *prepared;      /* what the method's prepare made of them; else NULL */
+    const void *prepared;      /* what mc_quant_make_ready() made of them; else NULL */
+    const double *gain;        /* rows x cols: sum of r x^T, where r is what the outputs should give
+                                  besides (what the stream that they are added to has lost); for
+                                  methods that use CROSS; or NULL */
     mc_quant_facts *facts;     /* added to; may be NULL */
 } mc_quant_job;
 
@@ -121,6 +125,13 @@ const mc_quant_method *mc_quant_usual(double bits);
 /* "mse", "mse:norm=2.4": the method with its parameters, those not named as usual. MC_E_USAGE names
  * what is wrong and what is allowed. */
 mc_status mc_quant_setup_parse(const char *text, mc_quant_setup *out, mc_err *err);
+
+/* What the method makes of the moments before the first row: NULL when it makes nothing. `facts`
+ * (may be NULL) is told. Moments that the method needs and that are not there are
+ * MC_E_UNSUPPORTED: "method gptq needs …"; NaN in them is MC_E_FORMAT. */
+mc_status mc_quant_make_ready(const mc_quant_prepare *in, mc_arena *mem, const void **out,
+                              mc_quant_facts *facts, mc_err *err);
+size_t mc_quant_ready_bytes(const mc_quant_setup *setup, size_t n);
 
 /* Quantizes the job's weights onto out's grid; `out` has grid, rows, cols and group and is laid out
  * (mc_qmat_alloc). A weight that is not finite is MC_E_FORMAT: "row 3, column 7: weight is nan". A

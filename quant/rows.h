@@ -19,9 +19,28 @@ static inline size_t needs_no_scratch(const mc_grid *grid, size_t rows, size_t c
     return 0;
 }
 
-/* Fits the groups of a row, then takes the nearest codes. */
-static inline mc_status fit_and_encode_rows(const mc_quant_job *job, mc_fit fit, mc_qmat *out,
-                                            mc_err *err)
+/* A weight that others' errors were added to, before it could leave what grids span. */
+static inline float within_reach(double x)
+{
+    static const double most = 0x1p124;
+    return (float)(x < -most ? -most : x > most ? most : x);
+}
+
+/* What a column's error counts: the mean square of its input over that of all columns, at least a
+ * millionth. Without any input all columns count the same. */
+static inline void importance_of(const double *square, size_t n, float *importance)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++) sum += square[i];
+    for (size_t i = 0; i < n; i++) {
+        const double share = sum > 0.0 ? square[i] / sum * (double)n : 1.0;
+        importance[i] = (float)(share > 1e-6 ? share : 1e-6);
+    }
+}
+
+/* Fits the groups of a row, then takes the nearest codes. `importance`: of the columns, or NULL. */
+static inline mc_status fit_and_encode_rows(const mc_quant_job *job, mc_fit fit,
+                                            const float *importance, mc_qmat *out, mc_err *err)
 {
     const size_t groups = mc_qmat_groups(out), supers = mc_qmat_supers(out);
     for (size_t r = 0; r < out->rows; r++) {
@@ -29,8 +48,8 @@ static inline mc_status fit_and_encode_rows(const mc_quant_job *job, mc_fit fit,
         mc_params *params = out->params + r * groups;
         mc_sub *sub = out->sub ? out->sub + r * groups : NULL;
         mc_super *super = out->super ? out->super + r * supers : NULL;
-        if (mc_grid_fit(&out->grid, fit, w, NULL, groups, out->group, params, sub, super, err) !=
-            MC_OK)
+        if (mc_grid_fit(&out->grid, fit, w, importance, groups, out->group, params, sub, super,
+                        err) != MC_OK)
             return mc_wrap(err, "row %zu", job->first_row + r);
         mc_grid_encode_row(&out->grid, params, w, groups, out->group, out->code + r * out->cols);
     }

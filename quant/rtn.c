@@ -8,7 +8,7 @@
 static mc_status run(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, mc_err *err)
 {
     (void)scratch;
-    return fit_and_encode_rows(job, (mc_fit){.kind = MC_FIT_RANGE}, out, err);
+    return fit_and_encode_rows(job, (mc_fit){.kind = MC_FIT_RANGE}, NULL, out, err);
 }
 
 const mc_quant_method mc_quant_rtn = {

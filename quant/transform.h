@@ -26,45 +26,78 @@
 
 typedef enum {
     MC_PLACE_NORM,   /* the value is a norm's output: its gain (and bias) take the scale */
-    MC_PLACE_LINEAR, /* the value depends on a linear site's output channel by channel, linearly:
-                        v -> attention -> o, up -> times gate -> down */
-    MC_PLACE_CONV,   /* through positive-homogeneous functions (ReLU, PReLU, pooling) from a
-                        convolution or linear site: cross-layer equalization */
+    MC_PLACE_LINEAR, /* v -> attention -> o, up -> times gate -> down: the value depends on a linear
+                        site's output channel by channel, linearly */
+    MC_PLACE_CONV,   /* convolution or linear -> ReLU, PReLU, pooling -> convolution or linear:
+                        through positive-homogeneous functions, or none: cross-layer equalization */
 } mc_place_kind;
+
+/* What a site's outputs meet before anybody takes them: a bias (its node's, or an Add behind it) and
+ * a BatchNormalization. */
+typedef struct {
+    mc_id value;           /* behind all of it */
+    const mc_tensor *bias; /* one number for each output (other dimensions are 1), or NULL */
+    struct {
+        const mc_tensor *scale, *bias, *mean, *variance; /* all NULL: there is none */
+        double epsilon;
+    } norm;
+    bool fixed; /* a bias or a norm that others share or that is no vector of constants: outputs can
+                   be neither scaled nor shifted */
+} mc_site_output;
 
 /* A channel i of the consumers' input may be divided by s[from[i]] when the producer's channel
  * from[i] is divided by it too: columns of the consumers are multiplied. */
 typedef struct {
     mc_place_kind kind;
     const char *name;          /* of the producer, for messages */
-    const mc_input_group *to;  /* the consumers; all takers of the value are in it */
-    const uint32_t *from;      /* for each channel of the input: producer's channel of each input channel */
-    size_t channels;           /* of the producer */
-    const mc_tensor *gain;     /* NORM: [channels], else NULL */
-    const mc_tensor *bias;     /* of the producer, or NULL: it has none */
+    const mc_input_group *to;  /* whose value it is */
+    const size_t *site;        /* the consumers: those of `to`, and of experts that take rows of the */
+    size_t sites;              /* value; indices into mc_sites. Nobody else takes it */
+    const uint32_t *from;      /* of each channel of the value: the producer's channel */
+    size_t width;              /* channels of the value */
+    size_t channels;           /* of the producer; of parts of its output (fused matrices) more than
+                                  `from` names */
+    const mc_tensor *gain;     /* NORM: one number for each channel; NULL: none */
+    double gain_offset;        /* … to which the graph adds this (Gemma: 1) */
+    const mc_tensor *bias;     /* where the producer takes a shift of its outputs, or NULL: nowhere */
     const mc_site *producer;   /* LINEAR, CONV; else NULL */
-    const mc_site *depthwise;  /* a depthwise convolution in between, or NULL */
-    bool takes_shift;          /* a shift can be made good in biases on both sides */
+    size_t head;               /* channels of a head when an attention lies between; else 0 */
+    bool takes_shift;          /* a shift of the value can be made good in biases on both sides, */
+    bool rectified;            /* … as long as it stays below all values: a ReLU lies between */
 } mc_place;
 
 typedef struct {
     const mc_graph *graph; /* the execution graph */
     const mc_sites *sites;
-    mc_input_groups groups; /* core/input_group.h: mc_input_groups_find makes them */
-    const mc_place *place;
+    const mc_site_output *output; /* of each site */
+    mc_input_groups groups;
+    const mc_place *place; /* in the order of their groups, at most one each */
     size_t places;
 } mc_places;
 
-/* Of an execution graph; lives in `mem`. Channels that other nodes take as well are no place. */
+/* Of an execution graph; lives in `mem`. Channels that other nodes take as well are no place, and
+ * no tensor that a place edits serves anybody else. BatchNormalization is seen where the pass
+ * batchnorm was skipped; sites that the pass multiplies (mc_site.scaled) are in no place. */
 mc_status mc_places_find(const mc_graph *graph, const mc_sites *sites, mc_arena *mem,
                          mc_places *out, mc_err *err);
 
+/* Where a site takes what its outputs are to be shifted by; NULL: nowhere. */
+static inline const mc_tensor *mc_place_slot(const mc_site_output *output)
+{
+    if (output->fixed) return NULL;
+    return output->norm.bias ? output->norm.bias : output->bias;
+}
+
+/* The place of a group, or NULL. */
+const mc_place *mc_places_of(const mc_places *places, const mc_input_group *group);
+
 /* ---- transforms ---- */
 
-/* What is known of an input group's activation in the float model. */
+/* What is known of an input group's activation in the float model, edited as it was before this
+ * transform began. */
 typedef struct {
-    const mc_input_group *group;
-    mc_moments moments;      /* with gram when the transform wants it */
+    const mc_input_group *group; /* one of places->groups */
+    mc_moments moments;      /* of the group's first site; with gram when the transform wants it */
     const float *least, *most, *absmax; /* of each channel */
     const double *mean_abs;  /* E|x| of each channel */
 } mc_input_stats;
@@ -94,7 +127,9 @@ struct mc_transform {
     bool scales_norms;    /* excludes rotations, */
     bool rotates;         /* which exclude these */
 
-    /* Once, before any data: edits that follow from the weights alone. May be NULL. */
+    /* Once, before any data: edits that follow from the weights alone, and MC_E_UNSUPPORTED when
+     * there is no place for the transform. What goes into `mem` must last as long as the edits.
+     * May be NULL. */
     mc_status (*begin)(const mc_transform_job *job, mc_arena *mem, mc_err *err);
     /* For each input group in the order of the graph, with what is known of it. May be NULL. */
     mc_status (*group)(const mc_transform_job *job, const mc_input_stats *stats, mc_arena scratch,
@@ -106,5 +141,8 @@ MC_TRANSFORMS(X)
 #undef X
 
 const mc_transform *mc_transform_at(size_t i); /* NULL past the end */
+
+/* What `scratch` of group and `mem` of begin must hold at most. */
+size_t mc_transform_memory(const mc_places *places);
 
 #endif

@@ -151,6 +151,39 @@ enum {
     MCPK_ROLES = 14
 };
 
+/* The sites section: a header, the records, f32 scales, i16 zeros, and the names' characters. Where
+ * the fields of its header stand, */
+enum {
+    MCPK_S_VERSION = 0,     /* u32 */
+    MCPK_S_SITES = 4,       /* u32, records */
+    MCPK_S_SCALES = 8,      /* u32 */
+    MCPK_S_ZEROS = 12,      /* u32 */
+    MCPK_S_NAME_BYTES = 16, /* u32, of all names with their NULs */
+    MCPK_S_KV_GROUP = 20,   /* u32 */
+    MCPK_S_KV_WINDOW = 24,  /* u32 */
+    MCPK_S_KV_BITS = 28,    /* u8; 0: nothing is said of the KV cache */
+    MCPK_S_KV_FLAGS = 29,   /* u8; 30..31 are zero */
+    MCPK_SITES_VERSION = 1,
+    MCPK_SITES_HEADER_BYTES = 32
+};
+
+/* and those of a record. */
+enum {
+    MCPK_SITE_WEIGHT = 0,      /* u32, or MCPK_NO_WEIGHT */
+    MCPK_SITE_NAME = 4,        /* u32, among the names' characters */
+    MCPK_SITE_NAME_BYTES = 8,  /* u32, without the NUL; 0: no name, and no NUL */
+    MCPK_SITE_MODE = 12,       /* u8, MCPK_ACT_... */
+    MCPK_SITE_BITS = 13,       /* u8 */
+    MCPK_SITE_FLAGS = 14,      /* u8; 15 is zero */
+    MCPK_SITE_HADAMARD = 16,   /* u32, 0: not rotated */
+    MCPK_SITE_SCALES = 20,     /* u32 */
+    MCPK_SITE_FIRST_SCALE = 24,/* u32 */
+    MCPK_SITE_FIRST_ZERO = 28, /* u32 */
+    MCPK_SITE_BYTES = 32
+};
+enum { MCPK_SITE_ASYMMETRIC = 1, MCPK_SITE_POWER_OF_TWO = 2, MCPK_SITE_FLAGS_KNOWN = 3 };
+enum { MCPK_KV_HADAMARD = 1 };
+
 /* Flags of a section. */
 enum { MCPK_REQUIRED = 1, MCPK_ZLIB = 2, MCPK_CUTTABLE = 4 };
 

@@ -3,6 +3,7 @@
 #ifndef MC_VERIFY_OUTCOME_H
 #define MC_VERIFY_OUTCOME_H
 
+#include "core/act_spec.h"
 #include "core/hash.h"
 #include "core/site.h"
 
@@ -18,6 +19,7 @@ typedef struct {
     const char *tensor;           /* its weight */
     mc_site_kind kind;
     unsigned input_bits;          /* 16: as it is */
+    mc_act_spec input;            /* its mode, scales and rotation; what it points to is not there */
     double weight_bits;           /* stored bits per weight; of a carried one those of its dtype */
     uint64_t rows;                /* tokens or samples that reached it: experts see few */
     double output_sqnr_db;        /* with the errors of all sites before it */
@@ -98,6 +100,10 @@ typedef struct {
     uint64_t site_samples;     /* how many samples sites were compared on */
     const char *simulated;     /* how activations were computed: "float", "fake-quant", "integer" */
     unsigned activation_bits;  /* 16: not quantized */
+    uint64_t kv_applied;       /* attentions of a sample whose cache was quantized as the container
+                                  says, */
+    uint64_t kv_left;          /* those it could not be, */
+    const char *kv_why;        /* and why not: of the first of them, with its name; or NULL */
     uint64_t macs;             /* multiplications of one sample (of one token, for language) */
     uint64_t ram_bytes;        /* most bytes that the values of one sample took at one time, f32 */
 } mc_data_report;

@@ -117,7 +117,7 @@ static void add_head(mc_text *to, const mc_report *r)
 
 static bool is_only_recorded(const mc_numerics *n)
 {
-    return !n->measured && (n->activation_bits < 16 || n->kv_bits < 16);
+    return (mc_numerics_act(n) && !n->measured) || (n->kv_bits < 16 && !n->kv_measured);
 }
 
 static void add_headline(mc_text *to, const mc_report *r)

@@ -123,8 +123,13 @@ static void add_numerics(mc_json_out *out, const mc_report *r)
     char activations[MC_NUMERICS_TEXT], kv[MC_NUMERICS_TEXT];
     mc_activations_text(n, activations);
     mc_kv_text(n, kv);
-    add_numeric(out, "activations", activations, n->activation_bits < 16, n->measured);
-    add_numeric(out, "kv_cache", kv, n->kv_bits < 16, false);
+    add_numeric(out, "activations", activations, mc_numerics_act(n), n->measured);
+    add_numeric(out, "kv_cache", kv, n->kv_bits < 16, n->kv_measured);
+    if (n->kv_bits < 16 && r->data) { /* attentions of a sample */
+        mc_json_u64(out, "kv_applied", r->data->kv_applied);
+        mc_json_u64(out, "kv_left", r->data->kv_left);
+        mc_json_text(out, "kv_left_because", r->data->kv_why);
+    }
     /* Of activations; null when none were rounded. */
     mc_json_text(out, "rounding", ran ? "half to even" : NULL);
     const bool integer = ran && strcmp(r->data->simulated, "integer") == 0;

@@ -17,6 +17,20 @@ static const char *site_kind(mc_site_kind kind)
     return "unknown";
 }
 
+/* How the site took its input. */
+static void add_input(mc_json_out *out, const mc_act_spec *input)
+{
+    static const char *const modes[] = {"float", "dynamic", "static"};
+    mc_json_object(out, "input");
+    mc_json_text(out, "mode", modes[input->mode]);
+    mc_json_u64(out, "bits", input->mode == MC_ACT_FLOAT ? 16 : input->bits);
+    mc_json_bool(out, "asymmetric", input->asymmetric);
+    mc_json_bool(out, "power_of_two", input->power_of_two);
+    mc_json_u64(out, "scales", input->scales);
+    mc_json_u64(out, "hadamard", input->hadamard);
+    mc_json_end(out);
+}
+
 static void add_site(mc_json_out *out, const mc_site_report *s)
 {
     mc_json_object(out, NULL);
@@ -26,6 +40,7 @@ static void add_site(mc_json_out *out, const mc_site_report *s)
     mc_out_json_db(out, "output_sqnr_db", s->output_sqnr_db);
     mc_json_num(out, "own_output_sqnr_db", s->own_output_sqnr_db);
     mc_json_u64(out, "input_bits", s->input_bits);
+    add_input(out, &s->input);
     mc_json_num(out, "weight_bits", s->weight_bits);
     mc_json_u64(out, "rows", s->rows);
     mc_json_end(out);

@@ -2,6 +2,7 @@
  * the pool, every sample through both models. */
 #include "verify/verify_data.h"
 
+#include "core/act.h"
 #include "core/clock.h"
 #include "core/passes.h"
 #include "core/text.h"
@@ -19,6 +20,8 @@ typedef struct {
     mc_graph *graph;
     mc_sites sites;
     mc_container_weights weights;
+    mc_exec_numerics numerics;
+    const mc_act_spec *act; /* of each site; NULL: all alike */
     mc_pair_of_models pair;
     mc_site_sums *site_sums;
     uint64_t site_samples;
@@ -52,9 +55,12 @@ static mc_status open_models(session *s, mc_err *err)
                                .activation_bits = 16};
     s->pair = (mc_pair_of_models){.graph = s->graph, .sites = &s->sites};
     if (!in->logits_in) MC_TRY(mc_exec_open(s->graph, &options, &s->pair.original, err));
+    MC_TRY(mc_container_acts(&s->weights, &s->sites, mem, &s->act, err));
     options.weights = &s->weights.weights;
-    options.numerics = in->numerics;
-    if (in->numerics != MC_NUMERICS_FLOAT)
+    options.numerics = s->numerics;
+    options.act = s->act;
+    options.kv = in->container->kv;
+    if (s->numerics != MC_NUMERICS_FLOAT)
         options.activation_bits = in->container->numerics.activation_bits;
     return mc_exec_open(s->graph, &options, &s->pair.container, err);
 }
@@ -224,6 +230,23 @@ static mc_status judge_set(stream_of *st, mc_nd *shape, mc_arena *mem, mc_data_r
 /* Of a sample's inputs and what a judge works in: address space, of which little is used. */
 static const uint64_t input_room = (uint64_t)4 << 30;
 
+/* Which attentions of the last sample took part in a quantized cache. */
+static mc_status see_cache(const mc_pair_of_models *pair, const mc_lane *lane, mc_arena *mem,
+                           mc_data_report *out, mc_err *err)
+{
+    const mc_kv_use *kv = mc_run_kv(lane->container);
+    if (kv->applied + kv->left == 0 || out->kv_applied + out->kv_left > 0) return MC_OK;
+    out->kv_applied = kv->applied;
+    out->kv_left = kv->left;
+    if (!kv->first_left) return MC_OK;
+    char text[MC_NODE_TEXT];
+    const mc_id node = (mc_id)(kv->first_left - pair->graph->node);
+    const char *name =
+        node < pair->graph->nodes ? mc_node_show(pair->graph, node, text) : "a node of a subgraph";
+    out->kv_why = mc_format(mem, "%s: %s", name, kv->why);
+    return out->kv_why ? MC_OK : mc_no_room(err, "a report");
+}
+
 static mc_status run_set(session *s, size_t i, mc_arena *mem, mc_data_report *out, mc_err *err)
 {
     const mc_data_input *in = s->in;
@@ -251,6 +274,7 @@ static mc_status run_set(session *s, size_t i, mc_arena *mem, mc_data_report *ou
     for (size_t k = 0; k < s->pair.lanes; k++) {
         const uint64_t peak = mc_run_peak(s->pair.lane[k].container);
         if (peak > out->ram_bytes) out->ram_bytes = peak;
+        if (status == MC_OK) status = see_cache(&s->pair, &s->pair.lane[k], mem, out, err);
     }
     mc_lanes_close(&s->pair);
     mc_dump_discard(&st.dump);
@@ -295,6 +319,22 @@ static int by_sqnr(const void *a, const void *b)
     return x->at < y->at ? -1 : 1;
 }
 
+/* What was done to the input of a site. */
+static mc_act_spec input_of(const session *s, size_t i)
+{
+    mc_act_spec act = {.mode = MC_ACT_FLOAT};
+    const unsigned bits = s->in->container->numerics.activation_bits;
+    if (s->sites.site[i].kind == MC_SITE_EMBEDDING) return act;
+    if (s->act)
+        act = s->act[i];
+    else if (bits < 16)
+        act = mc_act_dynamic(bits);
+    if (s->numerics == MC_NUMERICS_FLOAT) act = (mc_act_spec){.hadamard = act.hadamard};
+    act.scale = NULL; /* the container's, or the graph's memory */
+    act.zero = NULL;
+    return act;
+}
+
 static mc_status report_sites(const session *s, mc_arena *mem, mc_data_report *out, mc_err *err)
 {
     const size_t n = s->sites.sites;
@@ -305,18 +345,20 @@ static mc_status report_sites(const session *s, mc_arena *mem, mc_data_report *o
     for (size_t i = 0; i < n; i++) {
         const mc_site *site = &s->sites.site[i];
         const mc_site_sums *sums = &s->site_sums[i];
-        const bool rounded = site->kind != MC_SITE_EMBEDDING;
         out->site[i] = (mc_site_report){
             .name = mc_copy_text(mem, site->name, strlen(site->name)),
             .tensor = site->weight->name,
             .kind = site->kind,
-            .input_bits = rounded ? out->activation_bits : 16,
+            .input_bits = 16,
+            .input = input_of(s, i),
             .weight_bits = weight_bits(s, site->weight),
             .rows = sums->rows,
             .output_sqnr_db = decibels(sums->yy, sums->ee),
             .own_output_sqnr_db = decibels(sums->own_yy, sums->own_ee),
         };
         if (!out->site[i].name) return mc_no_room(err, "the sites of a report");
+        if (out->site[i].input.mode != MC_ACT_FLOAT)
+            out->site[i].input_bits = out->site[i].input.bits;
         rank[i] = (ranked){out->site[i].output_sqnr_db, i};
         if (sums->yy == 0.0 && sums->ee == 0.0) rank[i].sqnr = (double)INFINITY;
     }
@@ -343,10 +385,12 @@ static mc_status verify(session *s, mc_arena *mem, mc_data_report *out, mc_err *
 {
     const mc_data_input *in = s->in;
     if (in->logits_in) MC_TRY(mc_logits_open(in->logits_in, &s->logits, err));
+    if (!mc_numerics_act(&in->container->numerics) && !in->container->kv)
+        s->numerics = MC_NUMERICS_FLOAT;
     MC_TRY(open_models(s, err));
-    out->simulated = simulated(in->numerics);
+    out->simulated = simulated(s->numerics);
     out->activation_bits =
-        in->numerics == MC_NUMERICS_FLOAT ? 16 : in->container->numerics.activation_bits;
+        s->numerics == MC_NUMERICS_FLOAT ? 16 : in->container->numerics.activation_bits;
     out->outcome = MC_NEW(mem, mc_outcome, in->datas + 1);
     s->site_sums = MC_NEW(mem, mc_site_sums, s->sites.sites + 1);
     if (!out->outcome || !s->site_sums) return mc_no_room(err, "figures");
@@ -363,11 +407,13 @@ mc_status mc_verify_data(const mc_data_input *input, mc_arena *mem, mc_data_repo
                          mc_err *err)
 {
     session s = {.in = input,
+                 .numerics = input->numerics,
                  .site_samples = input->site_samples ? input->site_samples : SITE_SAMPLES};
     *out = (mc_data_report){.activation_bits = 16};
     MC_TRY(mc_region_open(&s.work,
                           mc_graph_prepare_memory(input->reference->graph) * 2 +
-                              input->container->weights * 64,
+                              2 * input->reference->graph->nodes * sizeof(mc_act_spec) +
+                              input->container->weights * 64 + input->container->acts + 4096,
                           err));
     const mc_status status = verify(&s, mem, out, err);
     if (s.pair.original) mc_exec_close(s.pair.original);

@@ -6,6 +6,7 @@
 #include "calib/dataset.h"
 #include "core/exec.h"
 #include "core/meter.h"
+#include "core/names.h"
 #include "core/pool.h"
 #include "formats/container.h"
 #include "verify/outcome.h"
@@ -21,7 +22,8 @@ typedef struct {
     const mc_named_data *data;
     size_t datas;
     mc_dataset_options options;     /* of every data set */
-    mc_exec_numerics numerics;      /* FLOAT when activations are not quantized */
+    mc_exec_numerics numerics;      /* as far as the container says how: of activations, and of
+                                       its KV cache */
     uint64_t cache_bytes;           /* decoded weights of both models that may stay in memory */
     uint64_t memory_limit;          /* bytes, MC_E_BUDGET when running would take more; 0: none */
     uint64_t site_samples;          /* samples on which sites are compared; 0: the first 64 */
@@ -47,11 +49,16 @@ size_t mc_verify_data_memory(const mc_data_input *input);
 typedef struct {
     mc_weights weights;
     const mc_container *container;
-    const uint32_t *place; /* hash table from tensor name to weight */
-    size_t places;
+    mc_names names; /* of its weights */
 } mc_container_weights;
 mc_status mc_container_weights_open(const mc_container *container, mc_arena *mem,
                                     mc_container_weights *out, mc_err *err);
+
+/* How the inputs of `sites` are quantized, one spec for each (exec.h); NULL: the container says
+ * nothing of single sites. MC_E_MISMATCH: weights are made for inputs that are rotated at a site
+ * that is not there. */
+mc_status mc_container_acts(const mc_container_weights *weights, const mc_sites *sites,
+                            mc_arena *mem, const mc_act_spec **out, mc_err *err);
 
 /* Multiplications that a run with these shapes (mc_graph_infer) takes at its sites and other matrix
  * products; UINT64_MAX when a shape is not known. */

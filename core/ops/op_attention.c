@@ -328,6 +328,7 @@ static mc_status attention_run(const mc_call *call, mc_err *err)
         .valid = valid ? valid->data : NULL,
         .scores = scores ? scores->data : NULL,
         .scores_as = (mc_scores)mc_node_int(call->node, "qk_matmul_output_mode", 0),
+        .call = call,
     };
     place_window(call->node, &a);
     place_heads(call, &s, &a);
@@ -344,8 +345,11 @@ static size_t attention_scratch(const mc_call *call)
     sizes s;
     mc_err err;
     if (find_sizes(call, &s, &err) != MC_OK || s.queries < 0 || s.keys < 0 || s.past < 0) return 0;
-    return mc_attention_scratch((size_t)s.queries, (size_t)(s.past + s.keys),
-                                mc_arg_is_f64(call->in[Q]));
+    return mc_attention_scratch(call, (mc_attention_sizes){.queries = (size_t)s.queries,
+                                                           .keys = (size_t)(s.past + s.keys),
+                                                           .head_size = (size_t)s.head_size,
+                                                           .value_size = (size_t)s.value_size,
+                                                           .is_f64 = mc_arg_is_f64(call->in[Q])});
 }
 
 /* ---- RotaryEmbedding: X, cos, sin, positions? ---- */

@@ -24,6 +24,9 @@ typedef struct {
     size_t lo, hi;             /* keys that any of the queries sees */
     size_t score_lo, score_hi; /* keys that scores are computed of: all when they are wanted */
     size_t width;              /* of the heads that a product works on */
+    const void *q;             /* the first of the queries */
+    size_t q_row;
+    mc_heads k[2], v[2];
 } block;
 
 /* ---- what differs between f32 and f64 ---- */
@@ -123,15 +126,22 @@ static span span_of(const mc_attention *a, size_t batch, size_t row, size_t keys
     return (span){.from = (size_t)from, .to = (size_t)to};
 }
 
-static block block_at(const mc_attention *a, size_t batch, size_t head, size_t row)
+static block block_at(const mc_attention *a, const mc_kv_room *kv, size_t batch, size_t head,
+                      size_t row)
 {
     block b = {.batch = batch,
                .head = head,
                .kv_head = head / (a->heads / a->kv_heads),
                .row = row,
-               .keys = a->k[0].positions + a->k[1].positions};
+               .keys = a->k[0].positions + a->k[1].positions,
+               .k = {a->k[0], a->k[1]},
+               .v = {a->v[0], a->v[1]}};
     const size_t left = a->q.positions - row;
+    const size_t width = a->is_f64 ? sizeof(double) : sizeof(float);
     b.rows = left < ROWS ? left : ROWS;
+    b.q = (const char *)a->q.at + (batch * a->q.batch + head * a->q.head + row * a->q.row) * width;
+    b.q_row = a->q.row;
+    if (kv->spec) mc_kv_seen(kv, a, row, &b.rows, b.k, b.v);
     /* both ends rise with the row */
     b.lo = span_of(a, batch, row, b.keys).from;
     b.hi = span_of(a, batch, row + b.rows - 1, b.keys).to;
@@ -155,10 +165,32 @@ static block block_at(const mc_attention *a, size_t batch, size_t head, size_t r
 #undef DTYPE
 #undef NAME
 
-size_t mc_attention_scratch(size_t queries, size_t keys, bool is_f64)
+size_t mc_attention_scratch(const mc_call *call, mc_attention_sizes s)
 {
-    const size_t row = mc_arg_bytes(keys, is_f64 ? sizeof(double) : sizeof(float));
-    return mc_arg_bytes(queries < ROWS ? queries : ROWS, row);
+    const size_t row = mc_arg_bytes(s.keys, s.is_f64 ? sizeof(double) : sizeof(float));
+    const size_t scores = mc_arg_bytes(s.queries < ROWS ? s.queries : ROWS, row);
+    return call->kv && !s.is_f64 ? mc_arg_plus(scores, mc_kv_scratch(ROWS, s)) : scores;
+}
+
+/* All queries of one head. */
+static mc_status attend_head(const mc_attention *a, const mc_kv_room *kv, size_t i, void *score,
+                             mc_err *err)
+{
+    const size_t batch = i / a->heads, head = i % a->heads;
+    for (size_t row = 0; row < a->q.positions;) {
+        block b = block_at(a, kv, batch, head, row);
+        if (kv->spec) {
+            const float *q;
+            MC_TRY(mc_kv_queries(kv, b.q, b.rows, &b.q_row, &q, err));
+            b.q = q;
+        }
+        if (a->is_f64)
+            attend_f64(a, &b, score);
+        else
+            attend_f32(a, &b, score);
+        row += b.rows;
+    }
+    return MC_OK;
 }
 
 mc_status mc_attention_run(const mc_attention *a, mc_arena scratch, mc_err *err)
@@ -167,14 +199,13 @@ mc_status mc_attention_run(const mc_attention *a, mc_arena scratch, mc_err *err)
     const size_t rows = a->q.positions < ROWS ? a->q.positions : ROWS;
     void *score = mc_alloc_raw(&scratch, rows, (a->is_f64 ? sizeof(double) : sizeof(float)) * keys);
     if (!score) return mc_no_room(err, "scores of attention");
+    mc_kv_room kv;
+    const size_t share = a->heads / a->kv_heads;
+    MC_TRY(mc_kv_open(a, ROWS, &scratch, &kv, err));
     for (size_t i = 0; i < a->batches * a->heads; i++) {
-        for (size_t row = 0; row < a->q.positions; row += ROWS) {
-            block b = block_at(a, i / a->heads, i % a->heads, row);
-            if (a->is_f64)
-                attend_f64(a, &b, score);
-            else
-                attend_f32(a, &b, score);
-        }
+        if (kv.spec && i % share == 0)
+            MC_TRY(mc_kv_load(&kv, a, i / a->heads, i % a->heads / share, err));
+        MC_TRY(attend_head(a, &kv, i, score, err));
     }
     return MC_OK;
 }

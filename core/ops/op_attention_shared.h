@@ -5,6 +5,7 @@
 
 #include "core/arena.h"
 #include "core/nd.h"
+#include "core/op.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,12 +54,50 @@ typedef struct {
 
     void *scores; /* [batches, heads, queries, keys], or NULL */
     mc_scores scores_as;
+
+    const mc_call *call; /* its cache is simulated when it says so (mc_call.kv) */
 } mc_attention;
 
 /* A query that sees no key gets zeros. */
 mc_status mc_attention_run(const mc_attention *a, mc_arena scratch, mc_err *err);
 
-/* Scratch for so many queries and keys; SIZE_MAX when it is too much. */
-size_t mc_attention_scratch(size_t queries, size_t keys, bool is_f64);
+/* Scratch for `call` (of which only kv is read); SIZE_MAX when it is too much. */
+typedef struct {
+    size_t queries, keys, head_size, value_size;
+    bool is_f64;
+} mc_attention_sizes;
+size_t mc_attention_scratch(const mc_call *call, mc_attention_sizes sizes);
+
+/* ---- op_attention_kv.c: caches that a device quantizes ----
+ *
+ * A query sees what a decoder at its position would: the keys and values of the tokens that are
+ * codes by then (core/act.h), and the others as they are. In f32, head by head. */
+
+typedef struct {
+    const mc_kv_spec *spec; /* NULL: keys and values are kept as they are */
+    size_t size;            /* of a key, value_size of a value */
+    size_t value_size;
+    float *key[2], *value[2]; /* of one head: [tokens, size], rounded where codes are; as it was */
+    float *query;             /* of one block, rotated */
+    mc_arena rotation;
+} mc_kv_room;
+
+/* Counts the attention, and makes room when its cache is simulated. */
+mc_status mc_kv_open(const mc_attention *a, size_t block_rows, mc_arena *scratch, mc_kv_room *out,
+                     mc_err *err);
+size_t mc_kv_scratch(size_t block_rows, mc_attention_sizes sizes);
+
+/* Keys and values of one head. */
+mc_status mc_kv_load(const mc_kv_room *kv, const mc_attention *a, size_t batch, size_t kv_head,
+                     mc_err *err);
+
+/* What the query at `row` sees; *rows (so many want the same) becomes fewer when others see more
+ * codes. */
+void mc_kv_seen(const mc_kv_room *kv, const mc_attention *a, size_t row, size_t *rows,
+                mc_heads key[2], mc_heads value[2]);
+
+/* `rows` queries that begin at q, `stride` apart, rotated when keys are; *stride becomes theirs. */
+mc_status mc_kv_queries(const mc_kv_room *kv, const float *q, size_t rows, size_t *stride,
+                        const float **out, mc_err *err);
 
 #endif

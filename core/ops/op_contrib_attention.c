@@ -204,6 +204,7 @@ mc_status mc_qattention_run(const mc_call *call, mc_err *err)
                       .v = {cached(past, 1, &s), side_by_side(all + 2 * width, &s, row)},
                       .y = side_by_side(call->out[0]->data, &s, width),
                       .scale = mc_node_float(call->node, "scale", 0.0),
+                      .call = call,
                       .before = -1,
                       .after = mc_node_int(call->node, "unidirectional", 0) != 0 ? 0 : -1};
     if (a.scale == 0.0) a.scale = 1.0 / sqrt((double)size);
@@ -230,6 +231,10 @@ size_t mc_qattention_scratch(const mc_call *call)
     const size_t product = mc_arg_plus(mc_arg_plus(mc_arg_bytes(m, row), mc_arg_bytes(n, row)),
                                        mc_arg_plus(all, mc_whole_scratch()));
     const size_t mask = mc_arg_bytes(m, mc_arg_bytes(total, sizeof(float)));
-    const size_t attention = mc_attention_scratch((size_t)s.tokens, total, false);
+    const size_t size = (size_t)(s.width / s.heads);
+    const size_t attention = mc_attention_scratch(
+        call,
+        (mc_attention_sizes){
+            .queries = (size_t)s.tokens, .keys = total, .head_size = size, .value_size = size});
     return mc_arg_plus(mc_arg_plus(all, product), mc_arg_plus(mask, attention));
 }

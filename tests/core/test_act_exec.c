@@ -1,6 +1,7 @@
 /* The executor rounds the activations of sites: each once, nothing else, wherever a node is run
  * from. And what only moves numbers does not round them. */
 #include "core/act.h"
+#include "core/rotation.h"
 #include "tests/support/draw.h"
 #include "tests/support/pass_case.h"
 
@@ -50,12 +51,13 @@ static const mc_nd *run(bench *b)
 static mc_nd rounded(bench *b, mc_site_kind kind)
 {
     mc_nd x = b->p.input[0];
-    size_t rows, cols;
+    mc_act_shape shape;
+    const mc_act_spec act = mc_act_dynamic(8);
     x.data = MC_NEW_RAW(&b->p.region.arena, float, x.count);
     cr_assert_not_null(x.data);
     memcpy(x.data, b->p.input[0].data, x.count * sizeof(float));
-    cr_assert(mc_act_rows(kind, &x, &rows, &cols));
-    mc_act_round(8, x.data, rows, cols);
+    cr_assert(mc_act_shape_of(kind, &x, &shape));
+    mc_act_round(&act, &shape, x.data);
     return x;
 }
 
@@ -81,6 +83,16 @@ static pass_case a_conv(void)
     pass_case p = pass_begin();
     const mc_id x = pass_in(&p, "x", MC_F32, 4, (int64_t[]){2, 3, 5, 5});
     pass_out(&p, pass_op(&p, "Conv", 11, x, weight(&p, 4, (int64_t[]){4, 3, 3, 3})));
+    return p;
+}
+
+/* x [3, k] by a matrix of as many columns. */
+static pass_case a_linear(int64_t k, int64_t outputs)
+{
+    pass_case p = pass_begin();
+    const mc_id in[] = {pass_in(&p, "x", MC_F32, 2, (int64_t[]){3, k}),
+                        weight(&p, 2, (int64_t[]){outputs, k})};
+    pass_out(&p, mc_graph_apply(p.before, MC_DOMAIN, "Linear", 1, in, 2, "y"));
     return p;
 }
 
@@ -350,4 +362,124 @@ Test(act_exec, the_first_pad_rounds_its_number)
     mc_node_add_ints(p.before, "pads", pads, 2);
     mc_node_add_float(p.before, "value", FINE);
     expect_fine(p, y, false);
+}
+
+/* ---- one spec for each site ---- */
+
+static bench open_with(pass_case p, const mc_act_spec *act, mc_exec_numerics numerics)
+{
+    return open_bench(p, (mc_exec_options){.act = act, .numerics = numerics});
+}
+
+/* Rotations of inputs and weights cancel out: they belong to the model, whatever the numerics. */
+Test(act_exec, rotated_weights_on_rotated_inputs_give_the_same)
+{
+    static const uint32_t blocks[] = {8, 24, 12};
+    for (size_t i = 0; i < 3; i++) {
+        enum { K = 24, O = 5 };
+        bench plain = open_bench(a_linear(K, O), (mc_exec_options){.numerics = MC_NUMERICS_FLOAT});
+        const mc_nd want = *run(&plain);
+        pass_case p = a_linear(K, O);
+        mc_rotation q;
+        mc_err err;
+        float *w = (float *)(uintptr_t)p.before->value[p.before->node[0].in[1]].constant->data;
+        cr_assert_eq(
+            mc_rotation_make(MC_ROTATE_HADAMARD, K, blocks[i], 0, &p.region.arena, &q, &err), MC_OK,
+            "%s", err.text);
+        mc_rotate_f32(&q, false, w, O, K, p.region.arena);
+        const mc_act_spec act = {.hadamard = blocks[i]};
+        bench rotated = open_with(p, &act, MC_NUMERICS_FLOAT);
+        const mc_nd *got = run(&rotated);
+        for (size_t k = 0; k < want.count; k++)
+            cr_expect_float_eq(((const float *)got->data)[k], ((const float *)want.data)[k], 1e-5f);
+        close_bench(&plain);
+        close_bench(&rotated);
+    }
+}
+
+/* The grid is that of the rotated numbers. */
+Test(act_exec, rotations_come_before_rounding)
+{
+    enum { K = 24, O = 5 };
+    const mc_act_spec act = {.mode = MC_ACT_DYNAMIC, .bits = 4, .hadamard = 8};
+    bench b = open_with(a_linear(K, O), &act, MC_NUMERICS_FAKE_QUANT);
+    bench plain = open_bench(a_linear(K, O), (mc_exec_options){.numerics = MC_NUMERICS_FLOAT});
+    mc_nd x = plain.p.input[0];
+    float turned[72];
+    mc_rotation q;
+    mc_arena mem = plain.p.region.arena;
+    memcpy(turned, x.data, sizeof turned);
+    cr_assert_eq(mc_rotation_make(MC_ROTATE_HADAMARD, K, 8, 0, &mem, &q, &b.p.err), MC_OK);
+    mc_rotate_f32(&q, false, turned, 3, K, mem);
+    mc_act_round(&act, &(mc_act_shape){3, K, 1}, turned);
+    plain.p.input[0].data = turned;
+    const mc_nd *got = run(&b), *want = run(&plain);
+    cr_expect_arr_eq(got->data, want->data, want->count * sizeof(float));
+    close_bench(&b);
+    close_bench(&plain);
+}
+
+Test(act_exec, sites_have_specs_of_their_own)
+{
+    static const float scale[] = {0.125f};
+    const mc_act_spec act[] = {{.mode = MC_ACT_FLOAT},
+                               {.mode = MC_ACT_STATIC, .bits = 4, .scales = 1, .scale = scale}};
+    pass_case p = a_linear(8, 8);
+    const mc_id y =
+        mc_graph_apply(p.before, MC_DOMAIN, "Linear", 1,
+                       (mc_id[]){p.before->output[0], weight(&p, 2, (int64_t[]){4, 8})}, 2, "z");
+    pass_out(&p, y);
+    bench b = open_with(p, act, MC_NUMERICS_FAKE_QUANT);
+    bench plain = open_bench(a_linear(8, 8), (mc_exec_options){.numerics = MC_NUMERICS_FLOAT});
+    const mc_nd *first = run(&b), *want = run(&plain);
+    cr_expect_arr_eq(first->data, want->data, want->count * sizeof(float), "the first is rounded");
+    float x[24];
+    memcpy(x, want->data, sizeof x);
+    mc_act_round(&act[1], &(mc_act_shape){3, 8, 1}, x);
+    const float *w = (const float *)(const void *)b.sites->site[1].weight->data;
+    const float *z = mc_run_value(b.run, y)->data;
+    for (size_t i = 0; i < 12; i++) {
+        double sum = 0.0;
+        for (size_t k = 0; k < 8; k++) sum += (double)x[i / 4 * 8 + k] * (double)w[i % 4 * 8 + k];
+        cr_expect_float_eq((double)z[i], sum, 1e-5);
+    }
+    close_bench(&b);
+    close_bench(&plain);
+}
+
+static void expect_refused(builder *build, const mc_act_spec *act, mc_status status,
+                           const char *text)
+{
+    pass_case p = build();
+    mc_sites sites;
+    mc_exec *exec;
+    mc_run *r = NULL;
+    cr_assert_eq(mc_graph_check(p.before, "case", &p.err), MC_OK);
+    cr_assert_eq(mc_sites_find(p.before, &p.region.arena, &sites, &p.err), MC_OK);
+    const mc_exec_options o = {
+        .name = "m", .numerics = MC_NUMERICS_FAKE_QUANT, .act = act, .sites = &sites};
+    mc_status got = mc_exec_open(p.before, &o, &exec, &p.err);
+    if (got == MC_OK) {
+        const mc_nd *in[] = {&p.input[0], &p.input[1]};
+        cr_assert_eq(mc_run_open(exec, (uint64_t)1 << 28, &r, &p.err), MC_OK);
+        got = mc_run_all(r, in, p.before->inputs, &p.err);
+        mc_run_close(r);
+        mc_exec_close(exec);
+    }
+    cr_expect_eq(got, status);
+    cr_expect_not_null(strstr(p.err.text, text), "%s", p.err.text);
+    pass_end(&p);
+}
+
+Test(act_exec, specs_that_do_not_fit_their_site_are_refused)
+{
+    static const float scale[] = {1, 2, 3};
+    const mc_act_spec three = {.mode = MC_ACT_STATIC, .bits = 8, .scales = 3, .scale = scale};
+    expect_refused(a_matmul, &three, MC_E_MISMATCH, "3 scales for an input of [2, 3, 8] F32");
+    const mc_act_spec turned = {.hadamard = 2}, odd = {.hadamard = 12}, seven = {.hadamard = 7};
+    expect_refused(a_conv, &turned, MC_E_UNSUPPORTED, "its input is rotated online");
+    expect_refused(a_matmul, &odd, MC_E_USAGE, "blocks of 12 do not divide vectors of 8");
+    expect_refused(a_matmul, &seven, MC_E_UNSUPPORTED, "blocks of 7, which have no Hadamard");
+    const mc_act_spec differ[] = {mc_act_dynamic(8), mc_act_dynamic(4)};
+    expect_refused(an_lstm, differ, MC_E_USAGE, "its two weights want different inputs");
 }

@@ -35,7 +35,8 @@ static bool fits(const char *domain, const char *op, const mc_tensor *weight, bo
     const mc_nd *in[] = {&x, &w};
     mc_nd *out[] = {&y};
     const mc_call call = {.node = &node, .version = 1, .in = in, .ins = 2, .out = out, .outs = 1};
-    return mc_act_integer_fits(&(mc_act_site){&site, &weights, 8}, &call);
+    const mc_act_spec act = mc_act_dynamic(8);
+    return mc_act_integer_fits(&(mc_act_site){&site, &weights, &act}, &call);
 }
 
 static const mc_tensor matrix = {

@@ -138,7 +138,7 @@ static void compare_searches(const mc_kernels *a, const mc_kernels *b, const mc_
                              mc_params p)
 {
     const mc_lanes lanes = lanes_for(scan, p);
-    mc_moments moments[2];
+    mc_lane_sums moments[2];
     a->moments(scan, &lanes, &moments[0]);
     b->moments(scan, &lanes, &moments[1]);
     cr_assert_arr_eq(&moments[0], &moments[1], sizeof moments[0]);
@@ -271,7 +271,7 @@ Test(kernels, sums_are_those_of_a_plain_loop_in_double)
     const mc_params p = params_for(w, MOST, 2);
     const mc_scan scan = scan_for(w, importance, MOST, false);
     const mc_lanes lanes = lanes_for(&scan, p);
-    mc_moments moments;
+    mc_lane_sums moments;
     mc_errors squares;
     mc_errors powers;
     mc_kernels_best()->moments(&scan, &lanes, &moments);
@@ -306,7 +306,7 @@ Test(kernels, refining_takes_the_best_step_for_the_codes)
     const mc_scan scan = scan_for(w, NULL, 64, false);
     mc_lanes lanes = lanes_for(&scan, params_for(w, 64, 0));
     const mc_lanes before = lanes;
-    mc_moments moments;
+    mc_lane_sums moments;
     mc_errors errors;
     mc_errors again;
     mc_kernels_best()->moments(&scan, &before, &moments);

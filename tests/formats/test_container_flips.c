@@ -66,6 +66,7 @@ static void expect_no_flip_accepted(bool compress)
     container_builder_little(&builder);
     const mc_grid four = {.levels = mc_levels_int(4), .scale_dtype = MC_F16};
     container_builder_quantized(&builder, four, 16, 256, 32);
+    container_builder_sites(&builder, false);
     builder.compress = compress;
     unsigned char *image = container_builder_image(&builder, &bytes);
     cr_assert_eq(open_and_check(image, bytes, &err), MC_OK, "%s", err.text);

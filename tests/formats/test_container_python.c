@@ -174,6 +174,35 @@ static int check_image(const place *p, const unsigned char *image, size_t bytes)
     return run(arguments, out, sizeof out, &n);
 }
 
+/* Weight or "-", name, mode, bits, flags, rotation, scales and zeros as bytes. */
+Test(container_python, prints_a_line_for_each_site)
+{
+    static const char want[] = "layer0.weight\t-\t2\t8\t0\t0\t0000003f\n"
+                               "layer0.weight\tlayer.0/MatMul\t2\t8\t1\t0\t0000003f000080350000404"
+                               "06f12833a80ff7f0000000500\n"
+                               "layer0.weight\tlayer.1/MatMul\t1\t8\t1\t0\t-\n"
+                               "layer1.weight\t-\t1\t4\t2\t64\t-\n"
+                               "layer1.weight\té\t0\t16\t0\t0\t-\n"
+                               "-\thead\t2\t16\t1\t0\t6f12833a0500\n"
+                               "kv\t4\t32\t100\t1\n";
+    need_python();
+    char out[4096], arguments[700];
+    size_t n;
+    mc_err err;
+    place p = new_place();
+    container_builder_begin(&builder, 26);
+    container_builder_little(&builder);
+    container_builder_sites(&builder, true);
+    cr_assert_eq(container_builder_write(&builder, p.path, &err), MC_OK, "%s", err.text);
+    (void)snprintf(arguments, sizeof arguments, "--sites '%s'", p.path);
+    cr_expect_eq(run(arguments, (unsigned char *)out, sizeof out - 1, &n), 0);
+    out[n] = 0;
+    cr_expect_str_eq(out, want);
+    (void)snprintf(arguments, sizeof arguments, "--check '%s'", p.path);
+    cr_expect_eq(run(arguments, (unsigned char *)out, sizeof out, &n), 0);
+    remove_place(&p);
+}
+
 /* The last byte of a part, and one that no writer writes there. Hashes and CRCs fit. */
 Test(container_python, refuses_bytes_that_mean_nothing)
 {
@@ -231,6 +260,48 @@ Test(container_python, refuses_a_flipped_bit)
         image[at] ^= 4;
         cr_expect_eq(check_image(&p, image, bytes), 1, "byte %zu", at);
         image[at] ^= 4;
+    }
+    free(image);
+    remove_place(&p);
+}
+
+/* A byte of the sites section, and one that no writer writes there. */
+Test(container_python, refuses_sites_that_mean_nothing)
+{
+    static const struct {
+        size_t at;
+        uint8_t byte;
+    } lie[] = {
+        {MCPK_S_VERSION, 2},
+        {MCPK_S_SITES, 5},
+        {MCPK_S_KV_BITS, 8},
+        {MCPK_S_KV_GROUP, 0},
+        {MCPK_SITES_HEADER_BYTES + MCPK_SITE_WEIGHT, 1},
+        {MCPK_SITES_HEADER_BYTES + MCPK_SITE_MODE, 1},
+        {MCPK_SITES_HEADER_BYTES + MCPK_SITE_BITS, 9},
+        {MCPK_SITES_HEADER_BYTES + MCPK_SITE_FLAGS, 4},
+        {MCPK_SITES_HEADER_BYTES + MCPK_SITE_HADAMARD, 7},
+        {MCPK_SITES_HEADER_BYTES + 3 * MCPK_SITE_BYTES + MCPK_SITE_BITS, 8},
+        {MCPK_SITES_HEADER_BYTES + 6 * MCPK_SITE_BYTES + 3, 0xff},  /* the first scale: negative */
+        {MCPK_SITES_HEADER_BYTES + 6 * MCPK_SITE_BYTES + 25, 0x7f}, /* the first zero: above 127 */
+    };
+    need_python();
+    size_t bytes;
+    place p = new_place();
+    container_builder_begin(&builder, 27);
+    container_builder_little(&builder);
+    container_builder_sites(&builder, false);
+    unsigned char *image = container_builder_image(&builder, &bytes);
+    cr_expect_eq(check_image(&p, image, bytes), 0);
+    const unsigned char *entry = image + mc_load_u64le(image + MCPK_AT_INDEX);
+    while (mc_load_u16le(entry + MCPK_P_TYPE) != MCPK_SECTION_SITES) entry += MCPK_PART_BYTES;
+    unsigned char *section = image + mc_load_u64le(entry + MCPK_P_OFFSET);
+    for (size_t i = 0; i < sizeof lie / sizeof *lie; i++) {
+        const unsigned char before = section[lie[i].at];
+        section[lie[i].at] = lie[i].byte;
+        container_builder_repair(image, bytes);
+        cr_expect_eq(check_image(&p, image, bytes), 1, "lie %zu", i);
+        section[lie[i].at] = before;
     }
     free(image);
     remove_place(&p);

@@ -397,10 +397,72 @@ def container_seeds(program):
     put("container", "not_a_container", b"PK\x03\x04" + b"\0" * 200)
 
 
+def stats_seeds():
+    """Statistics of one or two weights, whole and with something missing."""
+    about = {"format": "mcompress-stats", "version": "1", "model": "0123456789abcdef" * 4, "data": "d", "samples": "2", "tokens": "0",
+             "window": "0"}
+    histogram = [0] * 4096
+    histogram[2048 + 1024] = 3  # three times 1.0, in bins of 2^-10
+    arrays = {"rows": ("I64", [1], [3]), "sum": ("F64", [1, 2], [3, -1]), "square": ("F64", [1, 2], [3, 5]),
+              "gram": ("F64", [1, 3], [3, 1, 5]), "channel_rows": ("I64", [1], [3]), "channel_least": ("F32", [2], [0, -2]),
+              "channel_most": ("F32", [2], [2, 1]), "channel_sum": ("F64", [2], [3, -1]), "channel_abs": ("F64", [2], [3, 3]),
+              "channel_square": ("F64", [2], [3, 5]), "histogram": ("I64", [4096], histogram),
+              "histogram_about": ("I64", [6], [3, 0, 0, 0, 4096, 149]), "histogram_range": ("F32", [2], [1, 1])}
+    letter = {"I64": "q", "F64": "d", "F32": "f"}
+
+    def made(without=(), weights=("w",), **more):
+        header, data = {"__metadata__": {**about, **{"weight/" + name: "w" for name in weights}, **more}}, b""
+        for kind in ("I64", "F64", "F32"):
+            for name, (dtype, shape, values) in sorted(arrays.items()):
+                if dtype == kind and not name.startswith(tuple(without) or ("-",)):
+                    raw = struct.pack("<%d%s" % (len(values), letter[dtype]), *values)
+                    header["w/" + name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
+                    data += raw
+        return safetensors(header, data)
+
+    return {"all": made(weights=("w", "v")), "moments": made(("channel", "histogram")), "squares": made(("gram", "channel", "histogram")),
+            "channels": made(("gram", "histogram")), "no_rows": made(("rows", "histogram")), "no_weight": made(weights=()),
+            "part": made(("histogram",), part="1"), "version": made(("histogram",), version="2"),
+            "model": made(("histogram",), model="0"), "other_block": made(("histogram",), **{"weight/x": "x"})}
+
+
+def imatrix_seeds():
+    """Importance matrices in GGUF."""
+    def text(value):
+        return struct.pack("<Q", len(value)) + value
+
+    def pair(key, kind, value):
+        return text(key) + struct.pack("<I", kind) + value
+
+    def gguf(pairs, tensors, version=3, align=32):
+        infos, data, at = b"", b"", 0
+        for name, ne, kind, raw in tensors:
+            infos += text(name) + struct.pack("<I%dQIQ" % len(ne), len(ne), *ne, kind, at)
+            data += raw + b"\0" * (-len(raw) % align)
+            at = len(data)
+        head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(pairs)) + b"".join(pairs) + infos
+        return head + b"\0" * (-len(head) % align) + data
+
+    kind = pair(b"general.type", 8, text(b"imatrix"))
+    datasets = pair(b"imatrix.datasets", 9, struct.pack("<IQ", 8, 2) + text(b"a") + text(b"b"))
+    chunks = [pair(b"imatrix.chunk_count", 4, struct.pack("<I", 3)), pair(b"imatrix.chunk_size", 4, struct.pack("<I", 512))]
+    one = [(b"blk.0.attn_q.weight.in_sum2", [3], 0, struct.pack("<3f", 1, 2, 3)), (b"blk.0.attn_q.weight.counts", [1], 0, struct.pack("<f", 4))]
+    experts = [(b"blk.0.ffn_up_exps.weight.in_sum2", [2, 3], 0, struct.pack("<6f", *range(6))),
+               (b"blk.0.ffn_up_exps.weight.counts", [1, 3], 0, struct.pack("<3f", 0, 1, 2))]
+    every = [pair(b"k%d" % i, i, b"\1" * size) for i, size in enumerate((1, 1, 2, 2, 4, 4, 4, 1))]
+    every += [pair(b"k%d" % i, i, b"\1" * 8) for i in (10, 11, 12)] + [pair(b"list", 9, struct.pack("<IQ", 5, 2) + b"\0" * 8)]
+    return {"one": gguf([kind, datasets] + chunks, one), "experts": gguf([kind], one + experts), "types": gguf([kind] + every, []),
+            "version_2": gguf([kind], one, version=2), "version_1": gguf([kind], one, version=1), "empty": b"", "magic": b"GGUF",
+            "aligned": gguf([kind, pair(b"general.alignment", 4, struct.pack("<I", 64))], one, align=64),
+            "no_counts": gguf([kind], one[:1]), "twice": gguf([kind, kind], one), "no_type": gguf(chunks, one),
+            "nan": gguf([kind], [(one[0][0], [1], 0, b"\0\0\xc0\x7f"), one[1]]), "cut": gguf([kind], one)[:-40],
+            "blocks": gguf([kind], [(b"t", [32, 2], 8, b"\0" * 68)])}
+
+
 CORPUS = sys.argv[1]
 warnings.filterwarnings("ignore", "Duplicate name")
 for seeds_target, seeds in (("safetensors", safetensors_seeds()), ("index", index_seeds()), ("onnx", onnx_seeds()), ("npz", npz_seeds()), ("tokenizer", tokenizer_seeds()),
-                            ("options", options_seeds())):
+                            ("options", options_seeds()), ("stats", stats_seeds()), ("imatrix", imatrix_seeds())):
     for seed_name, seed in seeds.items():
         put(seeds_target, seed_name, seed)
 if len(sys.argv) > 2:

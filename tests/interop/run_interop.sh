@@ -10,11 +10,12 @@ REWRITE=$PWD/$2
 TOKENIZER_IDS=$(dirname "$REWRITE")/tokenizer_ids
 ONNX_REWRITE=$(dirname "$REWRITE")/onnx_rewrite
 NPZ_REWRITE=$(dirname "$REWRITE")/npz_rewrite
+IMATRIX_REWRITE=$(dirname "$REWRITE")/imatrix_rewrite
 ONNX_BACKEND=$(dirname "$REWRITE")/onnx_backend
 MC_SOURCE_DIR=$PWD
 MC_SHARED=${MC_SHARED-$PWD/../shared}
 LLAMA_LIB=$PWD/build/npm/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64
-export MCOMPRESS REWRITE TOKENIZER_IDS ONNX_REWRITE NPZ_REWRITE ONNX_BACKEND MC_SOURCE_DIR MC_SHARED LLAMA_LIB
+export MCOMPRESS REWRITE TOKENIZER_IDS ONNX_REWRITE NPZ_REWRITE IMATRIX_REWRITE ONNX_BACKEND MC_SOURCE_DIR MC_SHARED LLAMA_LIB
 
 retry() { # retry LOG COMMAND...: networks fail now and then
     log=$1

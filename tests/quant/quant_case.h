@@ -16,6 +16,9 @@ typedef struct {
     mc_grid grid;
     const float *w;
     size_t rows, cols, group;
+    const mc_moments *moments; /* or NULL */
+    const double *gain;        /* or NULL */
+    mc_quant_facts *facts;     /* or NULL */
 } quant_case;
 
 typedef struct {
@@ -33,22 +36,37 @@ static inline mc_quant_setup setup_of(const char *text)
     return setup;
 }
 
+/* `bytes` of memory, one byte off, so that aligning takes all it can. */
+static inline mc_arena open_exactly(mc_region *region, size_t bytes)
+{
+    mc_err err = {0};
+    cr_assert_eq(mc_region_open(region, bytes + 1, &err), MC_OK, "%s", err.text);
+    return (mc_arena){region->arena.at + 1, region->arena.end};
+}
+
 /* Anything may come out, a failure too. close_result() gives the memory back. */
 static inline quant_result try_quantize(quant_case c)
 {
     quant_result r = {.q = {.grid = c.grid, .rows = c.rows, .cols = c.cols, .group = c.group}};
     const mc_quant_setup setup = setup_of(c.setup);
-    const mc_quant_job job = {.weights = {c.w, c.rows, c.cols}, .setup = &setup};
+    mc_quant_job job = {.weights = {c.w, c.rows, c.cols},
+                        .setup = &setup,
+                        .moments = c.moments,
+                        .gain = c.gain,
+                        .facts = c.facts};
     const size_t bytes = mc_qmat_bytes(&c.grid, c.rows, c.cols, c.group);
     cr_assert_eq(mc_region_open(&r.memory, bytes, &r.err), MC_OK);
     cr_assert_eq(mc_qmat_alloc(&r.q, &r.memory.arena, &r.err), MC_OK, "%s", r.err.text);
 
-    mc_region scratch; /* one byte off, so that aligning takes all it can */
-    const size_t needs = setup.method->scratch(&c.grid, c.rows, c.cols, c.group);
-    cr_assert_eq(mc_region_open(&scratch, needs + 1, &r.err), MC_OK);
-    scratch.arena.at++;
-    r.status = mc_quantize(&job, &r.q, scratch.arena, &r.err);
+    mc_region ready, scratch;
+    mc_arena mem = open_exactly(&ready, mc_quant_ready_bytes(&setup, c.cols));
+    const mc_quant_prepare prepare = {&setup, c.moments, &c.grid, c.group, NULL};
+    r.status = mc_quant_make_ready(&prepare, &mem, &job.prepared, c.facts, &r.err);
+    const mc_arena loan =
+        open_exactly(&scratch, setup.method->scratch(&c.grid, c.rows, c.cols, c.group));
+    if (r.status == MC_OK) r.status = mc_quantize(&job, &r.q, loan, &r.err);
     mc_region_close(&scratch);
+    mc_region_close(&ready);
     return r;
 }
 
@@ -82,6 +100,31 @@ static inline double error_after(quant_case c, double norm)
     const double error = error_of(c, &r.q, norm);
     close_result(&r);
     return error;
+}
+
+/* Sum over what was quantized of mean square * |w - v|^norm. */
+static inline double weighted_error(quant_case c, const mc_qmat *q, double norm)
+{
+    double sum = 0.0;
+    for (size_t r = 0; r < c.rows; r++)
+        for (size_t i = 0; i < c.cols; i++) {
+            const double off = fabs((double)c.w[r * c.cols + i] - (double)mc_qmat_value(q, r, i));
+            sum += c.moments->square[i] * pow(off, norm);
+        }
+    return sum;
+}
+
+/* The error in the outputs: sum of d G d^T. */
+static inline double output_error(quant_case c, const mc_qmat *q)
+{
+    mc_region memory;
+    mc_err err = {0};
+    cr_assert_eq(mc_region_open(&memory, c.rows * c.cols * sizeof(float) + 64, &err), MC_OK);
+    float *v = MC_NEW_RAW(&memory.arena, float, c.rows * c.cols);
+    for (size_t i = 0; i < c.rows * c.cols; i++) v[i] = mc_qmat_value(q, i / c.cols, i % c.cols);
+    const double loss = mc_moments_loss(c.moments, c.w, v, c.rows);
+    mc_region_close(&memory);
+    return loss;
 }
 
 /* About normal with deviation 0.05, and one weight in 64 five times as large. */

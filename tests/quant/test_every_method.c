@@ -2,6 +2,8 @@
  * method accepts, for weights of every awkward kind. */
 #include "quant_case.h"
 
+#include "tests/support/gram_case.h"
+
 #include <criterion/parameterized.h>
 
 enum { COLS = 48, ROWS = 8 };
@@ -23,10 +25,27 @@ static void fill_rows(float w[ROWS * COLS])
     }
 }
 
+/* Moments of correlated inputs, from fewer rows than there are columns when there are many; made
+ * once for each size. NULL for methods that look at no data. */
+static const mc_moments *moments_for(const mc_quant_method *method, size_t n)
+{
+    enum { MOST = 600 };
+    static double gram[MOST * MOST], cross[MOST * MOST], square[MOST];
+    static mc_moments m;
+    if (!method->wants) return NULL;
+    if (m.n == n) return &m;
+    cr_assert_leq(n, (size_t)MOST);
+    gram_of_rows(n, 200, 19, (gram_sums){gram, cross, square});
+    m = (mc_moments){
+        .n = n, .groups = 1, .rows = 200, .gram = gram, .cross = cross, .square = square};
+    return &m;
+}
+
 typedef void (*check_fn)(quant_case c, const char *text);
 
-/* Runs `check` for the method on all its grids and groups. */
-static void on_every_grid(size_t method, check_fn check)
+/* Runs `check` for the method on all its grids and groups. Where a check runs the method `often`,
+ * every seventh grid does for methods that factor a Gram: each part of a grid is met all the same. */
+static void on_grids(size_t method, check_fn check, bool often)
 {
     static mc_grid grid[MOST_GRIDS];
     float w[ROWS * COLS];
@@ -37,6 +56,7 @@ static void on_every_grid(size_t method, check_fn check)
     for (size_t i = 0; i < n; i++) {
         if (mc_quant_at(method)->refuses(&grid[i])) continue;
         accepted++;
+        if (often && mc_quant_at(method)->wants & MC_QUANT_GRAM && i % 7 != 3) continue;
         char text[128];
         grid_text(&grid[i], text);
         for (size_t g = 0; g < sizeof groups_to_try / sizeof groups_to_try[0]; g++)
@@ -45,10 +65,16 @@ static void on_every_grid(size_t method, check_fn check)
                                .w = w,
                                .rows = ROWS,
                                .cols = COLS,
-                               .group = groups_to_try[g]},
+                               .group = groups_to_try[g],
+                               .moments = moments_for(mc_quant_at(method), COLS)},
                   text);
     }
     cr_assert_gt(accepted, 0u, "%s accepts no grid", mc_quant_at(method)->name);
+}
+
+static void on_every_grid(size_t method, check_fn check)
+{
+    on_grids(method, check, false);
 }
 
 #define FOR_EVERY_METHOD(name)                        \
@@ -130,7 +156,7 @@ static void check_twice(quant_case c, const char *text)
 
 FOR_EVERY_METHOD(gives_the_same_bytes_twice)
 {
-    on_every_grid(*method, check_twice);
+    on_grids(*method, check_twice, true);
 }
 
 static void check_rows(quant_case c, const char *text)
@@ -149,7 +175,7 @@ static void check_rows(quant_case c, const char *text)
 
 FOR_EVERY_METHOD(treats_rows_alone_as_it_treats_them_together)
 {
-    on_every_grid(*method, check_rows);
+    on_grids(*method, check_rows, true);
 }
 
 /* Decoding and encoding again under the same numbers changes no value: codes are the nearest ones.
@@ -188,28 +214,53 @@ static double own_norm(const mc_quant_method *method)
     return 2.0;
 }
 
+/* Of a method that weighs columns, weighted; else plain. */
+static double own_error(quant_case c, const char *setup, double norm, bool weighted)
+{
+    c.setup = setup;
+    quant_result r = quantize(c);
+    const double error = weighted ? weighted_error(c, &r.q, norm) : error_of(c, &r.q, norm);
+    close_result(&r);
+    return error;
+}
+
 /* Rounding a scale to f16 may cost what it moves the values, and no more. */
 static void check_baseline(quant_case c, const char *text)
 {
-    const double norm = own_norm(setup_of(c.setup).method);
+    const mc_quant_method *method = setup_of(c.setup).method;
+    const double norm = own_norm(method);
+    const bool weighted = method->wants & MC_QUANT_SQUARES;
+    double weight = weighted ? 0.0 : COLS;
+    for (size_t i = 0; weighted && i < COLS; i++) weight += c.moments->square[i];
     for (size_t row = 0; row < ROWS; row++) {
         quant_case own = c;
         own.w = c.w + row * COLS;
         own.rows = 1;
-        quant_case rtn = own;
-        rtn.setup = "rtn";
         double most = 0.0;
         for (size_t i = 0; i < COLS; i++) most = fmax(most, fabs((double)own.w[i]));
-        const double slack = COLS * pow(most * 0x1p-11, norm);
-        const double error = error_after(own, norm), baseline = error_after(rtn, norm);
+        const double slack = weight * pow(most * 0x1p-11, norm);
+        const double error = own_error(own, c.setup, norm, weighted);
+        const double baseline = own_error(own, "rtn", norm, weighted);
         cr_assert(error <= baseline * (1.0 + 1e-6) + (norm == 2.0 ? slack : 0.0),
                   "%s %s: row %zu: error %g, rtn has %g", c.setup, text, row, error, baseline);
     }
 }
 
+/* A method that works on the error in the outputs promises less for one row: in all. */
+static void check_outputs(quant_case c, const char *text)
+{
+    mc_quant_facts facts = {0};
+    c.facts = &facts;
+    quant_result r = quantize(c);
+    cr_assert(facts.end >= 0.0 && facts.start >= 0.0 && isfinite(facts.end), "%s %s: %g to %g",
+              c.setup, text, facts.start, facts.end);
+    close_result(&r);
+}
+
 FOR_EVERY_METHOD(is_not_worse_than_rtn_in_its_own_norm)
 {
-    on_every_grid(*method, check_baseline);
+    const bool outputs = mc_quant_at(*method)->wants & MC_QUANT_GRAM;
+    on_grids(*method, outputs ? check_outputs : check_baseline, true);
 }
 
 /* In f32 a factor of a power of two passes through every formula. */
@@ -255,17 +306,19 @@ static mc_grid some_grid(size_t method)
 
 FOR_EVERY_METHOD(takes_one_group_for_a_whole_tensor_and_groups_of_one)
 {
-    enum { N = 5000 };
-    static float w[N];
-    fill_weights(w, N, 11);
+    enum { MOST = 5000 };
+    static float w[MOST];
+    const size_t n = mc_quant_at(*method)->wants ? 600 : MOST;
+    fill_weights(w, n, 11);
     quant_case c = {.setup = mc_quant_at(*method)->name,
                     .grid = some_grid(*method),
                     .w = w,
                     .rows = 1,
-                    .cols = N,
-                    .group = N};
+                    .cols = n,
+                    .group = n,
+                    .moments = moments_for(mc_quant_at(*method), n)};
     quant_result r = quantize(c);
-    cr_expect_lt(error_of(c, &r.q, 2.0), N * 0.05 * 0.05 * 2.0);
+    cr_expect_lt(error_of(c, &r.q, 2.0), (double)n * 0.05 * 0.05 * 2.0);
     close_result(&r);
 
     c.group = 1;
@@ -279,15 +332,52 @@ FOR_EVERY_METHOD(says_so_when_scratch_is_missing)
     fill_weights(w, COLS, 13);
     const mc_grid grid = some_grid(*method);
     const mc_quant_setup setup = setup_of(mc_quant_at(*method)->name);
-    const mc_quant_job job = {.weights = {w, 1, COLS}, .setup = &setup};
+    const mc_moments *moments = moments_for(setup.method, COLS);
+    mc_quant_job job = {.weights = {w, 1, COLS}, .setup = &setup, .moments = moments};
     uint8_t code[COLS];
     mc_params params[COLS];
     mc_qmat q = {
         .grid = grid, .rows = 1, .cols = COLS, .group = 16, .code = code, .params = params};
     mc_err err = {0};
+    const mc_quant_prepare prepare = {&setup, moments, &grid, 16, NULL};
+    mc_region ready;
+    mc_arena mem = open_exactly(&ready, mc_quant_ready_bytes(&setup, COLS)), none = {0};
+    cr_assert_eq(mc_quant_make_ready(&prepare, &mem, &job.prepared, NULL, &err), MC_OK);
     const bool needs = setup.method->scratch(&grid, 1, COLS, 16) > 0;
     const mc_status status = mc_quantize(&job, &q, (mc_arena){0}, &err);
     cr_expect_eq(status, needs ? MC_E_BUDGET : MC_OK, "%s", err.text);
+    if (setup.method->prepare)
+        cr_expect_eq(mc_quant_make_ready(&prepare, &none, &job.prepared, NULL, &err), MC_E_BUDGET);
+    mc_region_close(&ready);
+}
+
+FOR_EVERY_METHOD(says_so_when_moments_are_missing)
+{
+    const mc_quant_method *about = mc_quant_at(*method);
+    float w[COLS];
+    fill_weights(w, COLS, 13);
+    quant_case c = {.setup = about->name,
+                    .grid = some_grid(*method),
+                    .w = w,
+                    .rows = 1,
+                    .cols = COLS,
+                    .group = 16};
+    quant_result r = try_quantize(c);
+    cr_expect_eq(r.status, about->wants ? MC_E_UNSUPPORTED : MC_OK, "%s", r.err.text);
+    cr_expect(!about->wants || strstr(r.err.text, about->needs), "%s", r.err.text);
+    close_result(&r);
+    if (!about->wants) return;
+
+    mc_moments m = *moments_for(about, COLS);
+    double *const moved = (double *)(about->wants & MC_QUANT_GRAM ? m.gram : m.square);
+    const double was = moved[0];
+    c.moments = &m;
+    moved[0] = NAN;
+    r = try_quantize(c);
+    cr_expect_eq(r.status, MC_E_FORMAT, "%s", r.err.text);
+    cr_expect(strstr(r.err.text, about->name) && strstr(r.err.text, "nan"), "%s", r.err.text);
+    close_result(&r);
+    moved[0] = was;
 }
 
 /* f16 ends at 65504. */
@@ -303,7 +393,8 @@ FOR_EVERY_METHOD(says_so_when_a_scale_cannot_be_stored)
                                                .w = w,
                                                .rows = 1,
                                                .cols = COLS,
-                                               .group = 16});
+                                               .group = 16,
+                                               .moments = moments_for(mc_quant_at(*method), COLS)});
     cr_expect_eq(r.status, MC_E_UNSUPPORTED);
     cr_expect(strstr(r.err.text, mc_quant_at(*method)->name) && strstr(r.err.text, "row 0"), "%s",
               r.err.text);

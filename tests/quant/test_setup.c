@@ -77,12 +77,14 @@ Test(setup, takes_the_usual_values_unless_told)
 Test(setup, names_an_unknown_method_and_the_nearest)
 {
     REFUSES("mes", "there is no method \"mes\"; did you mean \"mse\"? "
-                   "(known: rtn, mse, hqq, ternary, binary)");
+                   "(known: rtn, mse, hqq, imatrix, gptq, gptaq, ternary, binary)");
     REFUSES("Ternary:x=1", "there is no method \"Ternary\"; did you mean \"ternary\"? "
-                           "(known: rtn, mse, hqq, ternary, binary)");
-    REFUSES("quantum-annealing",
-            "there is no method \"quantum-annealing\" (known: rtn, mse, hqq, ternary, binary)");
-    REFUSES("", "there is no method \"\" (known: rtn, mse, hqq, ternary, binary)");
+                           "(known: rtn, mse, hqq, imatrix, gptq, gptaq, ternary, binary)");
+    REFUSES("quantum-annealing", "there is no method \"quantum-annealing\" (known: rtn, mse, hqq, "
+                                 "imatrix, gptq, gptaq, ternary, binary)");
+    REFUSES(
+        "",
+        "there is no method \"\" (known: rtn, mse, hqq, imatrix, gptq, gptaq, ternary, binary)");
 }
 
 Test(setup, names_an_unknown_parameter_and_the_nearest)

@@ -4,6 +4,7 @@
     mcpk_decode.py FILE             name, form, shape and SHA-256 of the decoded f32 of every weight
     mcpk_decode.py FILE NAME        the decoded f32 of one weight, little-endian, to standard output
     mcpk_decode.py --all FILE       the same for all weights that have a conversion, one after the other
+    mcpk_decode.py --sites FILE     a line for each record of the sites section, and one for the KV cache
     mcpk_decode.py --check FILE     nothing but whether the file keeps all rules, CRCs included
 
 Weights whose dtype has no conversion print "-" instead of a hash. Ends with status 1 and the reason when the
@@ -204,6 +205,7 @@ class Container:
         self.read_front()
         self.read_index()
         self.read_weights()
+        self.read_sites()
 
     def u(self, form, at):
         return struct.unpack_from("<" + form, self.file, at)[0]
@@ -246,15 +248,15 @@ class Container:
             need(end <= size or s.flags & CUTTABLE, "a section ends behind the file")
             self.check_section(s)
         need(end == self.u("Q", 16) and size <= end and size in ends, "the size of the file")
-        for kind, least, most in ((NAMES, 1, 1), (CRC, 0, 1), (MANIFEST, 0, 1)):
+        for kind, least, most in ((NAMES, 1, 1), (CRC, 0, 1), (MANIFEST, 0, 1), (SITES, 0, 1)):
             count = sum(s.type == kind for s in self.sections)
             need(least <= count <= most, "%d sections of type %d" % (count, kind))
 
     def check_section(self, s):
-        if s.type not in (NAMES, CRC, MANIFEST, PART, SIDE):
+        if s.type not in (NAMES, CRC, MANIFEST, PART, SITES, SIDE):
             need(not s.flags & REQUIRED, "a required section of unknown type %d" % s.type)
             return
-        allowed = {NAMES: 1, CRC: 1, MANIFEST: 3, PART: 3, SIDE: 7}[s.type]
+        allowed = {NAMES: 1, CRC: 1, MANIFEST: 3, PART: 3, SITES: 3, SIDE: 7}[s.type]
         need(not s.flags & ~allowed, "flags of a section")
         need(s.layout == 0 and s.layout_version == 0, "layout %d" % s.layout)
         need((s.type == PART) == (s.weight != NO_WEIGHT), "the weight of a section")
@@ -306,6 +308,72 @@ class Container:
         need(at == len(names), "names that belong to nothing")
         for those in ([w.name for w in self.weights], self.sides):
             need(len(set(those)) == len(those), "two entries of one name")
+
+    # ---- sites ----
+
+    def read_sites(self):
+        self.sites, self.cache = [], None
+        for i, s in enumerate(self.sections):
+            if s.type == SITES:
+                self.parse_sites(self.bytes_of(i))
+
+    def parse_sites(self, data):
+        need(len(data) >= 32, "sites: shorter than their header")
+        (version, records, scales, zeros, name_bytes, group, window, bits, flags,
+         spare) = struct.unpack("<7IBBH", data[:32])
+        need(version == 1 and spare == 0, "sites: version or an unused field")
+        at = 32 + 32 * records
+        need(len(data) == at + 4 * scales + 2 * zeros + name_bytes, "sites: their bytes")
+        if bits == 0:
+            need(group == window == flags == 0, "sites: a KV cache of no bits")
+        else:
+            need(bits in (2, 3, 4, 5, 6, 7, 8, 16) and group > 0 and flags <= 1, "sites: the KV cache")
+            self.cache = (bits, group, window, flags)
+            need(self.file[96] == bits, "sites: KV bits of the header")
+        scale = struct.unpack_from("<%df" % scales, data, at)
+        zero = struct.unpack_from("<%dh" % zeros, data, at + 4 * scales)
+        rest = [scale, zero, data[at + 4 * scales + 2 * zeros:]]
+        taken = [0, 0, 0]
+        for i in range(records):
+            self.sites.append(self.site(data[32 + 32 * i:64 + 32 * i], rest, taken))
+        need(taken == [len(x) for x in rest], "sites: numbers or names of no record")
+        places = [(weight, name) for weight, name, *_ in self.sites]
+        need(places == sorted(set(places)), "sites: the order of the records")
+        self.check_numerics()
+
+    def site(self, record, rest, taken):
+        (weight, name, name_bytes, mode, bits, flags, spare, rotation, scales, first_scale,
+         first_zero) = struct.unpack("<3I4B4I", record)
+
+        def take(which, first, n):
+            at = taken[which]
+            need(first == (at if n else 0) and at + n <= len(rest[which]), "sites: places of a record")
+            taken[which] += n
+            return rest[which][at:at + n]
+
+        static, asymmetric = mode == 2, flags & 1
+        text = take(2, name, name_bytes + 1 if name_bytes else 0)
+        need(not text or text[-1:] == b"\0" and 0 not in text[:-1], "sites: a name")
+        text[:-1].decode("utf-8")
+        need(weight < len(self.weights) or weight == NO_WEIGHT and text, "sites: whose record it is")
+        need(mode <= 2 and flags <= 3 and spare == 0, "sites: mode or flags")
+        need(bits in (2, 3, 4, 5, 6, 7, 8, 16), "sites: bits")
+        need(mode != 0 or bits == 16 and flags == 0, "sites: a grid without codes")
+        need(mode == 1 or not flags & 2, "sites: powers of two")
+        need((scales > 0) == static, "sites: scales")
+        need(rotation == 0 or is_hadamard(rotation), "sites: a rotation of %d" % rotation)
+        scale = take(0, first_scale, scales)
+        zero = take(1, first_zero, scales if static and asymmetric else 0)
+        need(all(0 < x < float("inf") for x in scale), "sites: a scale")
+        need(all(-(1 << (bits - 1)) <= z < 1 << (bits - 1) for z in zero), "sites: a zero")
+        return weight, text[:-1], mode, bits, flags, rotation, scale, zero
+
+    def check_numerics(self):
+        if not self.sites:
+            return
+        coded = [(mode, bits) for _, _, mode, bits, *_ in self.sites if mode]
+        need(self.file[94] == min([b for _, b in coded], default=16), "sites: activation bits of the header")
+        need(self.file[95] == max([m for m, _ in coded], default=0), "sites: activation mode of the header")
 
     # ---- values ----
 
@@ -398,6 +466,12 @@ class Container:
             raise Refused("the manifest is not JSON")
 
 
+def is_hadamard(n):
+    """Is n a K of the tables times a power of two?"""
+    return any(n % k == 0 and (n // k) & (n // k - 1) == 0
+               for k in (1, 12, 20, 28, 36, 52, 60, 108, 140, 156, 172))
+
+
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
@@ -421,8 +495,18 @@ def list_weights(container):
         sys.stdout.write("%s\t%s\t[%s]\t%s\n" % (w.name, ("dense", "quantized")[w.form - 1], shape, digest))
 
 
+def list_sites(container):
+    for weight, name, mode, bits, flags, rotation, scale, zero in container.sites:
+        owner = "-" if weight == NO_WEIGHT else container.weights[weight].name
+        numbers = struct.pack("<%df%dh" % (len(scale), len(zero)), *scale, *zero).hex()
+        sys.stdout.write("%s\t%s\t%d\t%d\t%d\t%d\t%s\n" % (owner, name.decode("utf-8") or "-", mode, bits, flags,
+                                                        rotation, numbers or "-"))
+    if container.cache:
+        sys.stdout.write("kv\t%d\t%d\t%d\t%d\n" % container.cache)
+
+
 def main(arguments):
-    option = arguments.pop(0) if arguments[:1] in (["--check"], ["--all"]) else None
+    option = arguments.pop(0) if arguments[:1] in (["--check"], ["--all"], ["--sites"]) else None
     if not 1 <= len(arguments) <= (1 if option else 2):
         sys.stderr.write(__doc__)
         return 2
@@ -430,6 +514,8 @@ def main(arguments):
         container = Container(file.read())
     if option == "--check":
         container.check()
+    elif option == "--sites":
+        list_sites(container)
     elif option == "--all":
         for w in container.weights:
             write_values(container.values(w) or [])

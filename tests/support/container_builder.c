@@ -77,6 +77,39 @@ void container_builder_transpose(container_builder *b)
     mc_weight_transpose(w);
 }
 
+void container_builder_sites(container_builder *b, bool rotated)
+{
+    static const float scale[] = {0.5f, 0x1p-20f, 3.0f, 1e-3f};
+    static const int16_t zero[] = {-128, 127, 0, 5};
+    static const mc_kv_spec kv = {.bits = 4, .group = 32, .window = 100, .hadamard = true};
+    static mc_site_act act[] = {
+        {0, NULL, {.mode = MC_ACT_STATIC, .bits = 8, .scales = 1, .scale = scale}},
+        {0,
+         "layer.0/MatMul",
+         {.mode = MC_ACT_STATIC,
+          .bits = 8,
+          .asymmetric = true,
+          .scales = 4,
+          .scale = scale,
+          .zero = zero}},
+        {0, "layer.1/MatMul", {.mode = MC_ACT_DYNAMIC, .bits = 8, .asymmetric = true}},
+        {1, NULL, {.mode = MC_ACT_DYNAMIC, .bits = 4, .power_of_two = true}},
+        {1, "é", {.mode = MC_ACT_FLOAT}},
+        {MCPK_NO_WEIGHT,
+         "head",
+         {.mode = MC_ACT_STATIC,
+          .bits = 16,
+          .asymmetric = true,
+          .scales = 1,
+          .scale = scale + 3,
+          .zero = zero + 3}},
+    };
+    act[3].act.hadamard = rotated ? 64 : 0;
+    b->act = act;
+    b->acts = sizeof act / sizeof *act;
+    b->kv = &kv;
+}
+
 static const mc_dtype scale_dtypes[] = {MC_F16, MC_BF16, MC_F32, MC_F8_E8M0, MC_F8_E4M3};
 enum { SCALE_DTYPES = sizeof scale_dtypes / sizeof *scale_dtypes };
 
@@ -316,7 +349,12 @@ mc_status container_builder_write(const container_builder *b, const char *path, 
     mc_weight_spec *weight = MC_NEW(&memory.arena, mc_weight_spec, b->weights + 1);
     if (!weight) abort();
     set_names(b, weight);
+    const mc_numerics usual = {
+        .activation_bits = 8, .activation_mode = MCPK_ACT_DYNAMIC, .kv_bits = 16};
     const mc_container_spec spec = {
+        .act = b->act,
+        .acts = b->acts,
+        .kv = b->kv,
         .weight = weight,
         .weights = b->weights,
         .side = b->side,
@@ -324,7 +362,7 @@ mc_status container_builder_write(const container_builder *b, const char *path, 
         .manifest_bytes = strlen(container_builder_manifest),
         .align = b->align,
         .target = 1,
-        .numerics = {.activation_bits = 8, .activation_mode = MCPK_ACT_DYNAMIC, .kv_bits = 16},
+        .numerics = mc_site_numerics(b->act, b->acts, b->kv, usual),
         .compress = b->compress,
     };
     mc_status status = mc_container_layout(&spec, &memory.arena, &layout, err);

@@ -13,6 +13,9 @@ typedef struct {
     size_t weights;
     mc_side_file side[CONTAINER_MOST_SIDES];
     size_t sides;
+    const mc_site_act *act; /* with numerics as they make them */
+    size_t acts;
+    const mc_kv_spec *kv;
     uint32_t align; /* 64 unless a test says otherwise */
     bool compress;
     size_t slab_rows; /* rows written at a time, at least; 0: all */
@@ -37,6 +40,10 @@ void container_builder_everything(container_builder *b);
 
 /* Two dense weights, five quantized ones and a side file: small enough to break at every byte. */
 void container_builder_little(container_builder *b);
+
+/* A record of every kind of the first weights and of sites by name, and a KV cache. `rotated`: one
+ * wants its input rotated, so that the section is required. */
+void container_builder_sites(container_builder *b, bool rotated);
 
 /* What weight w holds. */
 void container_builder_qmat(const container_builder *b, size_t w, mc_arena *mem, mc_qmat *q);

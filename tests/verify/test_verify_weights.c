@@ -417,15 +417,21 @@ Test(verify_weights, the_headline_says_what_was_not_measured)
         mc_numerics numerics;
         const char *headline;
     } wanted[] = {
-        {{8, MCPK_ACT_DYNAMIC, 16, false}, "activations: int8 dynamic recorded, not measured"},
-        {{8, MCPK_ACT_STATIC, 16, false}, "activations: int8 static recorded, not measured"},
-        {{4, MCPK_ACT_DYNAMIC, 16, false}, "activations: int4 dynamic recorded, not measured"},
-        {{16, MCPK_ACT_NONE, 16, false}, "activations: not quantized"},
-        {{16, MCPK_ACT_NONE, 8, false},
+        {{8, MCPK_ACT_DYNAMIC, 16, false, false},
+         "activations: int8 dynamic recorded, not measured"},
+        {{8, MCPK_ACT_STATIC, 16, false, false}, "activations: int8 static recorded, not measured"},
+        {{4, MCPK_ACT_DYNAMIC, 16, false, false},
+         "activations: int4 dynamic recorded, not measured"},
+        {{16, MCPK_ACT_NONE, 16, false, false}, "activations: not quantized"},
+        {{16, MCPK_ACT_NONE, 8, false, false},
          "activations: not quantized; kv cache: int8 recorded, not measured"},
-        {{8, MCPK_ACT_DYNAMIC, 4, false},
+        {{8, MCPK_ACT_DYNAMIC, 4, false, false},
          "activations: int8 dynamic recorded, not measured; kv cache: int4 recorded, not measured"},
-        {{8, MCPK_ACT_DYNAMIC, 16, true}, "activations: int8 dynamic measured"},
+        {{8, MCPK_ACT_DYNAMIC, 16, true, false}, "activations: int8 dynamic measured"},
+        {{8, MCPK_ACT_DYNAMIC, 4, true, true},
+         "activations: int8 dynamic measured; kv cache: int4 measured"},
+        {{16, MCPK_ACT_STATIC, 16, false, false},
+         "activations: int16 static recorded, not measured"},
     };
     open_two();
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {

@@ -1,0 +1,14 @@
+/* How the activations of a run are quantized, site by site. */
+#ifndef MC_CLI_PIPELINE_ACT_H
+#define MC_CLI_PIPELINE_ACT_H
+
+#include "cli/pipeline_code.h"
+
+/* Dynamic ones, for all sites whose weight is quantized; a site whose weight is kept takes floats. */
+mc_status mc_act_open(mc_coding *coding, mc_err *err);
+
+/* Static ones: scale and zero of a group, from its inputs in the walk's main stream. */
+mc_status mc_act_choose(mc_coding *coding, mc_walk *walk, const mc_input_group *group,
+                        mc_err *err);
+
+#endif

@@ -1,0 +1,108 @@
+/* What calibration runs on: the graph in the form that codes are chosen for, and the samples. */
+#include "cli/pipeline_code.h"
+
+#include "core/passes.h"
+
+/* Tokens (samples, of arrays) unless --max-tokens says otherwise. */
+static const uint64_t usual_tokens = 131072;
+
+static mc_status open_graph(mc_calibration *c, mc_err *err)
+{
+    /* A norm that is folded takes its convolution's weight out of the source's hands. */
+    static const char *const no_folding[] = {"batchnorm", NULL};
+    const mc_graph *source = c->model->graph;
+    const size_t lists = (source->values + source->nodes) * 4096;
+    MC_TRY(mc_region_open(&c->memory, mc_graph_prepare_memory(source) * 2 + lists + (1 << 20), err));
+    mc_arena *mem = &c->memory.arena;
+    MC_TRY(mc_graph_prepare(source, no_folding, mem, &c->graph, err));
+    MC_TRY(mc_sites_find(c->graph, mem, &c->sites, err));
+    MC_TRY(mc_input_groups_find(c->graph, &c->sites, mem, &c->groups, err));
+    return mc_stages_find(c->graph, &c->sites, &c->groups, mem, &c->stages, err);
+}
+
+static mc_status open_data(mc_calibration *c, const mc_options *o, const char *path, mc_err *err)
+{
+    if (!c->graph)
+        return mc_fail(err, MC_E_UNSUPPORTED, "--calib: %s cannot be run (%s)", c->model->path,
+                       c->model->no_graph);
+    const mc_dataset_options how = {.window = o->window,
+                                    .shuffled = o->seeded,
+                                    .seed = o->seed,
+                                    .no_follow = o->no_follow};
+    MC_TRY(mc_dataset_open(path, c->model, &how, &c->data, err));
+    if (mc_dataset_kind(c->data) == MC_DATA_CHOICES)
+        return mc_fail(err, MC_E_UNSUPPORTED, "--calib: %s holds questions; calibration takes text, "
+                                              "token ids or arrays",
+                       path);
+    const bool tokens = mc_dataset_kind(c->data) == MC_DATA_TOKENS;
+    const uint64_t each = tokens ? mc_dataset_window(c->data) : 1;
+    const uint64_t most = (o->max_tokens ? o->max_tokens : usual_tokens) / each;
+    const uint64_t all = mc_dataset_samples(c->data);
+    if (all == 0) return mc_fail(err, MC_E_FORMAT, "--calib: %s holds no sample", path);
+    c->samples = (size_t)(all < most ? all : most);
+    if (c->samples == 0)
+        return mc_fail(err, MC_E_USAGE, "--max-tokens %llu is less than one window of %llu tokens",
+                       (unsigned long long)o->max_tokens, (unsigned long long)each);
+    c->tokens = c->samples * each;
+    return MC_OK;
+}
+
+mc_status mc_calibration_open(const mc_model *model, const mc_options *options, const char *path,
+                              mc_calibration *out, mc_err *err)
+{
+    *out = (mc_calibration){.model = model};
+    if (model->graph) MC_TRY(open_graph(out, err));
+    return path ? open_data(out, options, path, err) : MC_OK;
+}
+
+/* ---- what was asked for ---- */
+
+/* Options that would do nothing are refused by name. */
+static mc_status refuse_idle(const mc_plan *plan, mc_err *err)
+{
+    const mc_options *o = plan->options;
+    const bool acts = o->activation_bits && o->activation_bits < 16;
+    if (!o->calib && mc_chain_wants_data(&plan->chain))
+        return mc_fail(err, MC_E_USAGE, "method %s needs data: --calib DATA", plan->method);
+    if (!o->calib && o->act == MC_ACT_KIND_STATIC)
+        return mc_fail(err, MC_E_USAGE, "--act static needs data: --calib DATA");
+    if (!o->calib && o->max_tokens)
+        return mc_fail(err, MC_E_USAGE, "--max-tokens is for calibration: --calib DATA");
+    if (!o->calib && o->sequence != MC_SEQUENCE_UNSET)
+        return mc_fail(err, MC_E_USAGE, "--sequential is for calibration: --calib DATA");
+    if (!o->calib && o->checkpoint)
+        return mc_fail(err, MC_E_USAGE, "--checkpoint is for calibration: --calib DATA");
+    if (o->act != MC_ACT_KIND_UNSET && !acts)
+        return mc_fail(err, MC_E_USAGE,
+                       "--act: the scheme leaves activations as they are (take --w4a8, ...)");
+    if (o->act != MC_ACT_KIND_STATIC && (o->observer || o->act_per_channel))
+        return mc_fail(err, MC_E_USAGE, "%s is for --act static",
+                       o->observer ? "--observer" : "--act-per-channel");
+    if (o->observer && o->act_per_channel)
+        return mc_fail(err, MC_E_USAGE, "--observer: scales of channels span their range");
+    if (!acts && (o->act_asymmetric || o->act_power_of_two))
+        return mc_fail(err, MC_E_USAGE, "%s: the scheme leaves activations as they are",
+                       o->act_asymmetric ? "--act-asym" : "--act-pow2");
+    return MC_OK;
+}
+
+mc_status mc_plan_calibration(mc_plan *plan, mc_err *err)
+{
+    static const char usual_observer[] = "mse";
+    const mc_options *o = plan->options;
+    MC_TRY(refuse_idle(plan, err));
+    plan->calibrated = o->calib != NULL;
+    plan->sequential = plan->calibrated && o->sequence != MC_SEQUENCE_NO;
+    plan->act_static = o->act == MC_ACT_KIND_STATIC;
+    plan->act_asymmetric = o->act_asymmetric;
+    plan->act_power_of_two = o->act_power_of_two;
+    plan->act_per_channel = o->act_per_channel;
+    return mc_observe_setup_parse(o->observer ? o->observer : usual_observer, &plan->observer, err);
+}
+
+void mc_calibration_close(mc_calibration *c)
+{
+    if (c->data) mc_dataset_close(c->data);
+    mc_region_close(&c->memory);
+    *c = (mc_calibration){.model = NULL};
+}

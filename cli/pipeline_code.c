@@ -1,0 +1,156 @@
+/* The order of coding: what meets no activation first, then group by group along the walk, each
+ * weight for the inputs that the weights before it give. */
+#include "cli/pipeline_code.h"
+
+#include "cli/pipeline_act.h"
+#include "calib/outer.h"
+#include "quant/compensate.h"
+
+#include <string.h>
+
+bool mc_code_needed(const mc_plan *plan)
+{
+    return plan->calibrated || plan->chain.transforms > 0;
+}
+
+/* The longest rows of inputs, of which chunks are multiplied, and an activation to be rotated. */
+size_t mc_code_scratch_bytes(const mc_plan *plan)
+{
+    size_t most = 0;
+    for (size_t e = 0; e < plan->entries; e++)
+        if (plan->weight[e].cols > most) most = (size_t)plan->weight[e].cols;
+    const size_t correcting = mc_compensate_scratch(1024, most);
+    return mc_outer_scratch(most) + correcting + ((size_t)1 << 30);
+}
+
+/* ---- which weights ---- */
+
+static bool has_rows(const mc_coding *coding, size_t entry)
+{
+    const mc_calibration *c = coding->calibration;
+    const char *name = coding->plan->entry[entry].tensor->name;
+    for (size_t s = 0; s < c->sites.sites; s++)
+        if (c->groups.of_site[s] != MC_NONE && strcmp(c->sites.site[s].weight->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Embeddings and whatever else meets no activation that is collected. */
+static mc_status code_others(mc_coding *coding, bool all, mc_err *err)
+{
+    const mc_plan *plan = coding->plan;
+    for (size_t e = 0; e < plan->entries; e++) {
+        if (!plan->entry[e].setup || coding->made->entry[e].coded) continue;
+        if (!all && has_rows(coding, e)) continue;
+        const mc_weight_input input = {.entry = e, .why_none = "it meets no activation"};
+        MC_TRY(mc_code_weight(coding, &input, err));
+    }
+    mc_made_release(coding->made);
+    return MC_OK;
+}
+
+/* ---- a group ---- */
+
+static unsigned wants_of(const mc_coding *coding, size_t entry)
+{
+    const mc_plan *plan = coding->plan;
+    unsigned wants = plan->entry[entry].setup->method->wants;
+    for (size_t i = 0; i < MC_CORRECTION_COUNT; i++)
+        if (plan->chain.correct[i]) wants |= mc_correction_at(i)->wants;
+    return wants;
+}
+
+/* All that weights of the group want, so that they share one collection. */
+static unsigned group_wants(const mc_coding *coding, const mc_input_group *group)
+{
+    unsigned wants = 0;
+    for (size_t i = 0; i < group->sites; i++) {
+        const mc_site *site = &coding->calibration->sites.site[group->site[i]];
+        const size_t e = mc_made_find(coding->made, site->weight);
+        if (e != SIZE_MAX && coding->plan->entry[e].setup) wants |= wants_of(coding, e);
+    }
+    return wants;
+}
+
+static mc_status code_site(mc_coding *coding, mc_group_inputs *inputs, size_t site, unsigned wants,
+                           mc_err *err)
+{
+    const mc_site *s = &coding->calibration->sites.site[site];
+    const size_t e = mc_made_find(coding->made, s->weight);
+    if (e == SIZE_MAX || !coding->plan->entry[e].setup || coding->made->entry[e].coded)
+        return MC_OK;
+    mc_weight_input input = {.entry = e};
+    if (s->part) {
+        input.why_none = "it is a stack of matrices that meet inputs of their own";
+    } else if (wants) {
+        const double *before = inputs->moments.square;
+        MC_TRY(mc_group_moments(coding, inputs, site, wants, &input.moments, &input.why_none, err));
+        if (inputs->moments.square != before) mc_prepared_drop(&coding->prepared);
+        if (coding->plan->chain.correct[MC_CORRECTION_compensate])
+            MC_TRY(mc_group_residual(coding, inputs, site, &input.residual, err));
+    }
+    return mc_code_weight(coding, &input, err);
+}
+
+static mc_status code_group(mc_coding *coding, mc_walk *walk, const mc_input_group *group,
+                            mc_err *err)
+{
+    mc_group_inputs inputs;
+    const unsigned wants = group_wants(coding, group);
+    MC_TRY(mc_act_choose(coding, walk, group, err));
+    mc_status status = mc_group_inputs_open(coding, walk, group, &inputs, err);
+    for (size_t i = 0; status == MC_OK && i < group->sites; i++)
+        status = code_site(coding, &inputs, group->site[i], wants, err);
+    mc_prepared_drop(&coding->prepared);
+    mc_group_inputs_close(&inputs);
+    mc_made_release(coding->made);
+    return status;
+}
+
+/* ---- the walk ---- */
+
+static mc_status walk_through(mc_coding *coding, mc_err *err)
+{
+    const mc_calibration *c = coding->calibration;
+    const mc_plan *plan = coding->plan;
+    const mc_weights *now = &coding->made->weights, *before = mc_edits_weights(coding->made->edits);
+    const bool sequential = plan->sequential;
+    mc_progress *progress = mc_progress_open(c->samples * c->stages.stages, "calibrating");
+    const mc_walk_options options = {
+        .name = c->model->path,
+        .stages = &c->stages,
+        .data = c->data,
+        .samples = c->samples,
+        .weights = {sequential ? now : before, before},
+        .two = sequential && (mc_chain_wants(&plan->chain) & MC_QUANT_CROSS) != 0,
+        .act = coding->made->act,
+        .cache_bytes = UINT64_MAX,
+        .spills = plan->spills,
+        .pool = coding->pool,
+        .meter = mc_progress_meter(progress),
+    };
+    mc_walk *walk;
+    mc_status status = mc_walk_open(&options, &walk, err);
+    const mc_input_group *group = NULL;
+    do {
+        if (status == MC_OK) status = mc_walk_next(walk, &group, err);
+        if (status == MC_OK && group) status = code_group(coding, walk, group, err);
+    } while (status == MC_OK && group);
+    mc_walk_close(walk);
+    mc_progress_close(progress);
+    return status;
+}
+
+mc_status mc_pipeline_code(const mc_plan *plan, mc_calibration *calibration, mc_pool *pool,
+                           mc_made *made, mc_err *err)
+{
+    mc_coding coding = {.plan = plan, .made = made, .pool = pool, .calibration = calibration};
+    MC_TRY(mc_code_transforms(&coding, err));
+    MC_TRY(mc_act_open(&coding, err));
+    MC_TRY(mc_made_load_kept(made, err));
+    mc_status status = code_others(&coding, false, err);
+    if (status == MC_OK && calibration->data) status = walk_through(&coding, err);
+    if (status == MC_OK) status = code_others(&coding, true, err);
+    mc_prepared_drop(&coding.prepared);
+    return status;
+}

@@ -1,0 +1,244 @@
+/* The inputs of a group of sites, as its weights will meet them: rotated and rounded, sample by
+ * sample; then the moments of the rows that they present. */
+#include "cli/pipeline_code.h"
+
+#include "calib/outer.h"
+#include "core/act.h"
+
+#include <string.h>
+
+/* ---- rounding ---- */
+
+typedef struct {
+    const mc_group_inputs *in;
+    mc_carry *to;
+    unsigned stream;
+    mc_site_kind kind;
+    bool rounds;
+} rounding;
+
+static mc_status round_sample(void *job, size_t sample, mc_arena scratch, mc_err *err)
+{
+    const rounding *r = job;
+    const mc_nd x = mc_walk_input(r->in->walk, r->stream, sample);
+    mc_act_shape shape;
+    MC_TRY(mc_carry_put(r->to, 0, sample, &x, err));
+    const mc_nd copy = mc_carry_get(r->to, 0, sample);
+    if (!mc_act_shape_of(r->kind, &copy, &shape)) return MC_OK;
+    if (r->in->act->hadamard)
+        MC_TRY(mc_act_rotate(r->in->act, &shape, copy.data, scratch, err));
+    if (r->rounds) mc_act_round(r->in->act, &shape, copy.data);
+    return MC_OK;
+}
+
+static mc_status round_stream(const mc_coding *coding, mc_group_inputs *in, unsigned stream,
+                              mc_carry *to, mc_err *err)
+{
+    const mc_calibration *c = coding->calibration;
+    rounding r = {.in = in,
+                  .to = to,
+                  .stream = stream,
+                  .kind = c->sites.site[in->group->site[0]].kind,
+                  .rounds = stream == MC_WALK_MAIN && in->act->mode != MC_ACT_FLOAT};
+    if (!r.rounds && !in->act->hadamard) return MC_OK;
+    MC_TRY(mc_carry_open(to, c->samples, 1, mc_walk_spills(in->walk), &in->lists.arena, err));
+    MC_TRY(mc_carry_add(to, 0, err));
+    return mc_pool_for(coding->pool, c->samples, round_sample, &r, err);
+}
+
+mc_status mc_group_inputs_open(const mc_coding *coding, mc_walk *walk, const mc_input_group *group,
+                               mc_group_inputs *out, mc_err *err)
+{
+    const size_t samples = coding->calibration->samples;
+    *out = (mc_group_inputs){.walk = walk, .group = group};
+    MC_TRY(mc_region_open(&out->lists,
+                          samples * 8 * (sizeof(mc_nd) + sizeof(mc_site_rows)) + ((size_t)1 << 16),
+                          err));
+    if (!coding->made->act) return MC_OK;
+    out->act = &coding->made->act[group->site[0]];
+    MC_TRY(round_stream(coding, out, MC_WALK_MAIN, &out->rounded, err));
+    if (!mc_walk_two(walk)) return MC_OK;
+    return round_stream(coding, out, MC_WALK_FLOAT, &out->turned, err);
+}
+
+void mc_group_inputs_close(mc_group_inputs *in)
+{
+    mc_carry_close(&in->rounded);
+    mc_carry_close(&in->turned);
+    mc_region_close(&in->sums);
+    mc_region_close(&in->residual_room);
+    mc_region_close(&in->lists);
+    *in = (mc_group_inputs){.walk = NULL};
+}
+
+static mc_nd input_of(const mc_group_inputs *in, unsigned stream, size_t sample)
+{
+    const mc_carry *other = stream == MC_WALK_MAIN ? &in->rounded : &in->turned;
+    return other->column ? mc_carry_get(other, 0, sample)
+                         : mc_walk_input(in->walk, stream, sample);
+}
+
+/* ---- moments ---- */
+
+/* The rows of all samples in one stream; they and the activations live in `mem`. */
+static mc_status rows_of(const mc_coding *coding, const mc_group_inputs *in, unsigned stream,
+                         const mc_site *site, mc_arena *mem, mc_site_rows **out, mc_err *err)
+{
+    const mc_calibration *c = coding->calibration;
+    mc_nd *x = MC_NEW(mem, mc_nd, c->samples + 1);
+    mc_site_rows *rows = MC_NEW(mem, mc_site_rows, c->samples + 1);
+    if (!x || !rows) return mc_no_room(err, "the rows of a site");
+    for (size_t i = 0; i < c->samples; i++) {
+        x[i] = input_of(in, stream, i);
+        MC_TRY(mc_site_rows_plan(c->graph, site, &x[i], &rows[i], err));
+    }
+    *out = rows;
+    return MC_OK;
+}
+
+static unsigned kinds_of(unsigned wants, bool two)
+{
+    unsigned kinds = 0;
+    if (wants & (MC_QUANT_GRAM | MC_QUANT_CROSS)) kinds |= MC_MOMENTS_GRAM;
+    if ((wants & MC_QUANT_CROSS) && two) kinds |= MC_MOMENTS_CROSS;
+    return kinds;
+}
+
+static mc_status collect(const mc_coding *coding, mc_group_inputs *in, const mc_site *site,
+                         unsigned kinds, mc_err *err)
+{
+    mc_arena mem = in->lists.arena;
+    mc_site_rows *x, *y = NULL;
+    MC_TRY(rows_of(coding, in, MC_WALK_MAIN, site, &mem, &x, err));
+    if (kinds & MC_MOMENTS_CROSS)
+        MC_TRY(rows_of(coding, in, MC_WALK_FLOAT, site, &mem, &y, err));
+    mc_region_close(&in->sums);
+    in->last = NULL;
+    const size_t bytes = mc_moments_bytes(x[0].n, x[0].groups, kinds);
+    const size_t scratch = mc_moments_scratch(x[0].n, x[0].groups, kinds);
+    if (bytes == SIZE_MAX || scratch == SIZE_MAX) return mc_no_room(err, "moments");
+    MC_TRY(mc_region_open(&in->sums, bytes + scratch + 4096, err));
+    MC_TRY(mc_moments_new(x[0].n, x[0].groups, kinds, &in->sums.arena, &in->moments, err));
+    const mc_moment_rows rows = {
+        .site = site->name, .x = x, .y = y, .samples = coding->calibration->samples};
+    MC_TRY(mc_moments_add(&in->moments, &rows, coding->pool, in->sums.arena, err));
+    mc_moments_mirror(&in->moments);
+    in->last = site;
+    return MC_OK;
+}
+
+/* Whether two sites present the same rows of the first sample, and so of all. */
+static mc_status same_rows(const mc_coding *coding, const mc_group_inputs *in, const mc_site *a,
+                           const mc_site *b, bool *same, mc_err *err)
+{
+    mc_site_rows x, y;
+    const mc_nd nd = input_of(in, MC_WALK_MAIN, 0);
+    MC_TRY(mc_site_rows_plan(coding->calibration->graph, a, &nd, &x, err));
+    MC_TRY(mc_site_rows_plan(coding->calibration->graph, b, &nd, &y, err));
+    *same = mc_site_rows_same(&x, &y);
+    return MC_OK;
+}
+
+mc_status mc_group_moments(const mc_coding *coding, mc_group_inputs *in, size_t site,
+                           unsigned wants, const mc_moments **moments, const char **why,
+                           mc_err *err)
+{
+    const mc_calibration *c = coding->calibration;
+    const mc_site *s = &c->sites.site[site];
+    *moments = NULL;
+    *why = mc_site_rows_refuses(c->graph, s);
+    if (*why || c->samples == 0) return MC_OK;
+    bool same = false;
+    if (in->last) MC_TRY(same_rows(coding, in, in->last, s, &same, err));
+    if (!same) MC_TRY(collect(coding, in, s, kinds_of(wants, mc_walk_two(in->walk)), err));
+    *moments = &in->moments.view;
+    return MC_OK;
+}
+
+/* ---- what the output is added to ---- */
+
+static bool is_add(const mc_node *node)
+{
+    return mc_node_is(node, "", "Add") && node->ins == 2;
+}
+
+/* The one node that takes a value, or MC_NONE. */
+static mc_id only_user(const mc_graph *g, mc_id value)
+{
+    mc_id user = MC_NONE;
+    for (mc_id n = 0; n < g->nodes; n++)
+        for (size_t i = 0; i < g->node[n].ins; i++) {
+            if (g->node[n].in[i] != value) continue;
+            if (user != MC_NONE) return MC_NONE;
+            user = n;
+        }
+    return user;
+}
+
+/* The value that a site's output is added to, past a bias; MC_NONE: none. */
+static mc_id added_to(const mc_calibration *c, const mc_site *site)
+{
+    const mc_graph *g = c->graph;
+    mc_id value = g->node[site->node].out[0];
+    for (int step = 0; step < 2; step++) {
+        const mc_id user = only_user(g, value);
+        if (user == MC_NONE || !is_add(&g->node[user])) return MC_NONE;
+        const mc_node *add = &g->node[user];
+        const mc_id other = add->in[0] == value ? add->in[1] : add->in[0];
+        if (other == value) return MC_NONE;
+        if (!c->stages.constant[other]) return other;
+        value = add->out[0];
+    }
+    return MC_NONE;
+}
+
+typedef struct {
+    mc_site_rows *a, *b, *x;
+} residual_rows;
+
+/* False when the value does not wait at this stage. */
+static mc_status find_rows(const mc_coding *coding, mc_group_inputs *in, const mc_site *site,
+                           mc_id value, mc_arena *mem, residual_rows *out, mc_err *err)
+{
+    const size_t samples = coding->calibration->samples;
+    mc_nd *nd = MC_NEW(mem, mc_nd, 2 * samples + 1), there;
+    mc_site_rows *rows = MC_NEW(mem, mc_site_rows, 2 * samples + 1);
+    if (!nd || !rows) return mc_no_room(err, "the rows of a site");
+    *out = (residual_rows){.a = NULL};
+    for (size_t i = 0; i < 2 * samples; i++) {
+        const unsigned stream = i < samples ? MC_WALK_FLOAT : MC_WALK_MAIN;
+        if (!mc_walk_value(in->walk, stream, value, i % samples, &there)) return MC_OK;
+        if (mc_nd_storage(there.dtype) != MC_F32 || there.ndim < 2) return MC_OK;
+        nd[i] = there;
+        rows[i] = mc_site_rows_of(&nd[i]);
+    }
+    MC_TRY(rows_of(coding, in, MC_WALK_MAIN, site, mem, &out->x, err));
+    out->a = rows;
+    out->b = rows + samples;
+    return MC_OK;
+}
+
+mc_status mc_group_residual(const mc_coding *coding, mc_group_inputs *in, size_t site,
+                            const double **residual, mc_err *err)
+{
+    const mc_calibration *c = coding->calibration;
+    const mc_site *s = &c->sites.site[site];
+    *residual = NULL;
+    if (s->kind != MC_SITE_LINEAR || !mc_walk_two(in->walk) || c->samples == 0) return MC_OK;
+    const mc_id value = added_to(c, s);
+    if (value == MC_NONE) return MC_OK;
+
+    mc_arena mem = in->lists.arena;
+    residual_rows r;
+    MC_TRY(find_rows(coding, in, s, value, &mem, &r, err));
+    if (!r.a || r.x[0].groups != 1 || r.a[0].rows != r.x[0].rows) return MC_OK;
+    mc_region_close(&in->residual_room);
+    const size_t count = r.a[0].n * r.x[0].n;
+    MC_TRY(mc_region_open(&in->residual_room, count * sizeof(double) + 4096, err));
+    double *sum = MC_NEW_RAW(&in->residual_room.arena, double, count);
+    if (!sum) return mc_no_room(err, "a residual stream's moments");
+    const mc_outer_rows rows = {.a = r.a, .b = r.b, .x = r.x, .samples = c->samples};
+    MC_TRY(mc_outer_sum(&rows, coding->pool, sum, err));
+    *residual = sum;
+    return MC_OK;
+}

@@ -1,0 +1,220 @@
+/* Transforms: what follows from the weights alone first; then one walk through the float model, in
+ * which each group's inputs are seen before their edits are chosen. All edits keep the function, so
+ * the walk may stay on the model as it was when it began. */
+#include "cli/pipeline_code.h"
+
+#include "calib/channels.h"
+#include "core/act.h"
+
+#include <string.h>
+
+static mc_transform_job job_of(const mc_coding *coding, const mc_places *places,
+                               const mc_chain_transform *t, mc_edits *edits, bool *kv_hadamard)
+{
+    const mc_plan *plan = coding->plan;
+    return (mc_transform_job){
+        .model = plan->model,
+        .places = places,
+        .edits = edits,
+        .setup = &t->setup,
+        .rounding = &plan->asked,
+        .grid = &plan->usual_grid,
+        .group = (size_t)plan->usual_group,
+        .activation_bits = plan->container.numerics.activation_bits,
+        .seed = plan->options->seed,
+        .pool = coding->pool,
+        .online_hadamard = plan->target->online_hadamard,
+        .hadamard = coding->made->hadamard,
+        .kv_hadamard = kv_hadamard,
+    };
+}
+
+typedef struct {
+    mc_coding *coding;
+    mc_places places;
+    mc_region memory; /* of places, and of what `begin` keeps */
+    mc_edits *before; /* the edits of all `begin`s: what the walk runs on */
+    bool kv_hadamard;
+} transforming;
+
+/* The same edits twice: those that stay, and those that the walk runs on, to which no group adds. */
+static mc_status begin_all(transforming *t, mc_err *err)
+{
+    const mc_chain *chain = &t->coding->plan->chain;
+    mc_edits *const edits[] = {t->before, t->coding->made->edits};
+    for (size_t k = 0; k < sizeof edits / sizeof *edits; k++)
+        for (size_t i = 0; i < chain->transforms; i++) {
+            const mc_chain_transform *link = &chain->transform[i];
+            if (!link->transform->begin) continue;
+            const mc_transform_job job =
+                job_of(t->coding, &t->places, link, edits[k], &t->kv_hadamard);
+            if (link->transform->begin(&job, &t->coding->made->lists.arena, err) != MC_OK)
+                return mc_wrap(err, "transform %s", link->transform->name);
+        }
+    return MC_OK;
+}
+
+/* ---- what a group's input is like ---- */
+
+typedef struct {
+    mc_walk *walk;
+    const mc_input_group *group;
+    mc_site_kind kind;
+    size_t samples;
+} watched;
+
+static mc_status see_channels(const watched *w, mc_arena *mem, mc_channels *out, mc_err *err)
+{
+    for (size_t s = 0; s < w->samples; s++) {
+        const mc_nd x = mc_walk_input(w->walk, MC_WALK_MAIN, s);
+        mc_act_shape shape;
+        if (!mc_act_shape_of(w->kind, &x, &shape)) continue;
+        if (s == 0) MC_TRY(mc_channels_alloc(mem, shape.channels, out, err));
+        MC_TRY(mc_channels_add(out, x.data, shape.rows, shape.inner, err));
+    }
+    return MC_OK;
+}
+
+static mc_status fill_channels(const mc_channels *seen, mc_arena *mem, mc_input_stats *out,
+                               mc_err *err)
+{
+    float *absmax = MC_NEW(mem, float, seen->n + 1);
+    double *mean_abs = MC_NEW(mem, double, seen->n + 1);
+    if (!absmax || !mean_abs) return mc_no_room(err, "channels");
+    mc_channels_absmax(seen, absmax);
+    mc_channels_mean_abs(seen, mean_abs);
+    out->least = seen->least;
+    out->most = seen->most;
+    out->absmax = absmax;
+    out->mean_abs = mean_abs;
+    return MC_OK;
+}
+
+static unsigned wants_of(const mc_chain *chain)
+{
+    unsigned wants = 0;
+    for (size_t i = 0; i < chain->transforms; i++)
+        if (chain->transform[i].transform->group) wants |= chain->transform[i].transform->wants;
+    return wants;
+}
+
+static mc_status transform_group(transforming *t, mc_walk *walk, const mc_input_group *group,
+                                 mc_arena mem, mc_err *err)
+{
+    mc_coding *coding = t->coding;
+    const mc_chain *chain = &coding->plan->chain;
+    const mc_calibration *c = coding->calibration;
+    const watched w = {walk, group, c->sites.site[group->site[0]].kind, c->samples};
+    mc_channels seen = {.n = 0};
+    mc_input_stats stats = {.group = group};
+    MC_TRY(see_channels(&w, &mem, &seen, err));
+    if (seen.n == 0) return MC_OK;
+    MC_TRY(fill_channels(&seen, &mem, &stats, err));
+
+    mc_group_inputs inputs;
+    const mc_moments *moments = NULL;
+    const char *why = NULL;
+    mc_status status = mc_group_inputs_open(coding, walk, group, &inputs, err);
+    const unsigned wants = wants_of(chain);
+    if (status == MC_OK && wants)
+        status = mc_group_moments(coding, &inputs, group->site[0], wants, &moments, &why, err);
+    if (moments) stats.moments = *moments;
+    for (size_t i = 0; status == MC_OK && i < chain->transforms; i++) {
+        const mc_chain_transform *link = &chain->transform[i];
+        if (!link->transform->group || (link->transform->wants && !moments)) continue;
+        const mc_transform_job job =
+            job_of(coding, &t->places, link, coding->made->edits, &t->kv_hadamard);
+        status = link->transform->group(&job, &stats, mem, err);
+        if (status != MC_OK) mc_wrap(err, "transform %s", link->transform->name);
+    }
+    mc_group_inputs_close(&inputs);
+    return status;
+}
+
+/* Address space for a group's channels and what a transform works in. */
+static const size_t group_room = (size_t)8 << 30;
+
+/* Floats, rotated where a transform of the weights alone made the device do so; NULL: nowhere. */
+static mc_status float_acts(const transforming *t, mc_arena *mem, const mc_act_spec **out,
+                            mc_err *err)
+{
+    const size_t sites = t->coding->calibration->sites.sites;
+    bool turns = false;
+    *out = NULL;
+    for (size_t s = 0; s < sites; s++) turns |= t->coding->made->hadamard[s] != 0;
+    if (!turns) return MC_OK;
+    mc_act_spec *act = MC_NEW(mem, mc_act_spec, sites + 1);
+    if (!act) return mc_no_room(err, "the activations of sites");
+    for (size_t s = 0; s < sites; s++)
+        act[s] = (mc_act_spec){.bits = 16, .hadamard = t->coding->made->hadamard[s]};
+    *out = act;
+    return MC_OK;
+}
+
+static mc_status walk_groups(transforming *t, mc_err *err)
+{
+    mc_coding *coding = t->coding;
+    const mc_calibration *c = coding->calibration;
+    const mc_act_spec *act;
+    MC_TRY(float_acts(t, &t->memory.arena, &act, err));
+    mc_progress *progress = mc_progress_open(c->samples * c->stages.stages, "looking");
+    const mc_walk_options options = {
+        .name = c->model->path,
+        .stages = &c->stages,
+        .data = c->data,
+        .samples = c->samples,
+        .weights = {mc_edits_weights(t->before)},
+        .act = act,
+        .cache_bytes = UINT64_MAX,
+        .spills = coding->plan->spills,
+        .pool = coding->pool,
+        .meter = mc_progress_meter(progress),
+    };
+    mc_walk *walk;
+    mc_region room;
+    MC_TRY(mc_region_open(&room, group_room, err));
+    mc_status status = mc_walk_open(&options, &walk, err);
+    const mc_input_group *group = NULL;
+    do {
+        if (status == MC_OK) status = mc_walk_next(walk, &group, err);
+        if (status == MC_OK && group) status = transform_group(t, walk, group, room.arena, err);
+    } while (status == MC_OK && group);
+    mc_walk_close(walk);
+    mc_region_close(&room);
+    mc_progress_close(progress);
+    return status;
+}
+
+static mc_status transform(transforming *t, mc_err *err)
+{
+    mc_coding *coding = t->coding;
+    const mc_calibration *c = coding->calibration;
+    const mc_chain *chain = &coding->plan->chain;
+    bool looks = false;
+    for (size_t i = 0; i < chain->transforms; i++)
+        looks |= chain->transform[i].transform->group != NULL;
+    coding->made->hadamard = MC_NEW(&coding->made->lists.arena, uint32_t, c->sites.sites + 1);
+    if (!coding->made->hadamard) return mc_no_room(err, "the sites of a graph");
+    MC_TRY(mc_places_find(c->graph, &c->sites, &t->memory.arena, &t->places, err));
+    MC_TRY(mc_edits_open(c->model, &t->memory.arena, &t->before, err));
+    MC_TRY(begin_all(t, err));
+    if (looks) MC_TRY(walk_groups(t, err));
+    coding->made->kv.hadamard = t->kv_hadamard;
+    return MC_OK;
+}
+
+mc_status mc_code_transforms(mc_coding *coding, mc_err *err)
+{
+    const mc_calibration *c = coding->calibration;
+    if (coding->plan->chain.transforms == 0) return MC_OK;
+    if (!c->graph)
+        return mc_fail(err, MC_E_UNSUPPORTED,
+                       "transform %s needs to know how weights are connected, and there is no graph "
+                       "(%s)",
+                       coding->plan->chain.transform[0].transform->name, c->model->no_graph);
+    transforming t = {.coding = coding};
+    MC_TRY(mc_region_open(&t.memory, (size_t)4 << 30, err));
+    const mc_status status = transform(&t, err);
+    mc_region_close(&t.memory);
+    return status;
+}
