@@ -43,8 +43,8 @@ mc_status mc_moments_add(mc_moment_sums *sums, const mc_moment_rows *rows, mc_po
                          mc_arena scratch, mc_err *err);
 size_t mc_moments_scratch(size_t n, size_t groups, unsigned what);
 
-/* Adds what was collected elsewhere, Grams by their lower triangles. MC_E_MISMATCH: other columns or
- * groups; MC_E_USAGE: a moment that only one of them has. */
+/* Adds what was collected elsewhere, Grams by their lower triangles. MC_E_MISMATCH: other columns
+ * or groups; MC_E_USAGE: a moment that only one of them has. */
 mc_status mc_moments_merge(mc_moment_sums *into, const mc_moments *more, mc_err *err);
 
 /* Copies the lower triangles of the Grams to their upper ones. */

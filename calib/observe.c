@@ -145,7 +145,7 @@ static void keep(const mc_view *v, candidate chosen, mc_reach range, mc_observed
     *out = (mc_observed){
         .scale = chosen.scale,
         .zero = (int16_t)chosen.zero,
-        .least = (float)range.low,
+        .least = (float)range.low + 0.0f, /* not -0 */
         .most = (float)range.high,
         .clipped = fmax(beyond, 0.0) / (double)v->seen->total,
     };

@@ -29,9 +29,9 @@ typedef struct {
 /* NULL, or why this site presents no rows: "its weight meets the states of the recurrence". */
 const char *mc_site_rows_refuses(const mc_graph *graph, const mc_site *site);
 
-/* The rows of `x`, an activation that comes to the site; nothing is computed yet. `graph` is the one
- * that the site was found in. MC_E_UNSUPPORTED: the site has none, or x holds no floats; MC_E_FORMAT:
- * x does not fit the node. Messages name the site. */
+/* The rows of `x`, an activation that comes to the site; nothing is computed yet. `graph` is the
+ * one that the site was found in. MC_E_UNSUPPORTED: the site has none, or x holds no floats;
+ * MC_E_FORMAT: x does not fit the node. Messages name the site. */
 mc_status mc_site_rows_plan(const mc_graph *graph, const mc_site *site, const mc_nd *x,
                             mc_site_rows *out, mc_err *err);
 

@@ -30,9 +30,9 @@ typedef struct {
     uint64_t window;   /* tokens of a sample; 0 as above */
 } mc_stats_about;
 
-/* The hash of a model's state: SHA-256 over all tensors in the order of their names (bytewise), each
- * as its name, a zero byte, and its bytes as the file has them. It is the same however a model is
- * cut into files. Pages that were read may leave memory. */
+/* The hash of a model's state: SHA-256 over all tensors in the order of their names (bytewise),
+ * each as its name, a zero byte, and its bytes as the file has them. It is the same however a model
+ * is cut into files. Pages that were read may leave memory. */
 mc_status mc_stats_hash_model(const mc_model *model, char hex[MC_SHA256_HEX], mc_err *err);
 
 /* ---- reading ---- */

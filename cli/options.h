@@ -90,7 +90,7 @@ typedef struct {
     const char *observer;    /* "mse", "percentile:p=99.99" */
     bool act_asymmetric, act_power_of_two, act_per_channel;
     uint64_t kv_group, kv_window; /* 0 = not said */
-    bool kv_window_said;
+    bool kv_windowed;         /* --kv-window was given */
     const char *const *explain; /* tensors */
     size_t explains;
     const char *checkpoint;

@@ -336,6 +336,13 @@ mc_status mc_set_method(const mc_option *option, const char *value, mc_option_si
     return mc_set_text(option, value, to, err);
 }
 
+mc_status mc_set_kv_window(const mc_option *option, const char *value, mc_option_sink *to,
+                           mc_err *err)
+{
+    to->out->kv_windowed = true;
+    return mc_set_number(option, value, to, err);
+}
+
 mc_status mc_set_preset(const mc_option *option, const char *value, mc_option_sink *to, mc_err *err)
 {
     if (!mc_preset_find(value)) return refuse_word(option, value, err);

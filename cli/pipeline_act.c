@@ -141,3 +141,47 @@ mc_status mc_act_choose(mc_coding *coding, mc_walk *walk, const mc_input_group *
     }
     return MC_OK;
 }
+
+/* ---- what the container says ---- */
+
+static bool weight_differs(const mc_made *made, const mc_calibration *c, size_t site)
+{
+    for (size_t s = 0; s < c->sites.sites; s++)
+        if (c->groups.of_site[s] != MC_NONE &&
+            strcmp(c->sites.site[s].weight->name, c->sites.site[site].weight->name) == 0 &&
+            !mc_act_same(&made->act[s], &made->act[site]))
+            return true;
+    return false;
+}
+
+static bool said_before(const mc_calibration *c, size_t site)
+{
+    for (size_t s = 0; s < site; s++)
+        if (c->groups.of_site[s] != MC_NONE &&
+            strcmp(c->sites.site[s].weight->name, c->sites.site[site].weight->name) == 0)
+            return true;
+    return false;
+}
+
+mc_status mc_act_record(const mc_made *made, const mc_calibration *c, mc_plan *plan, mc_arena *mem,
+                        mc_err *err)
+{
+    if (!made->act) return MC_OK;
+    mc_site_act *act = MC_NEW(mem, mc_site_act, c->sites.sites + 1);
+    if (!act) return mc_no_room(err, "the activations of sites");
+    plan->acts = 0;
+    for (size_t s = 0; s < c->sites.sites; s++) {
+        const mc_site *site = &c->sites.site[s];
+        const mc_act_spec *spec = &made->act[s];
+        const size_t e = mc_made_find(made, site->weight);
+        if (c->groups.of_site[s] == MC_NONE || e == SIZE_MAX) continue;
+        if (spec->mode == MC_ACT_FLOAT && !spec->hadamard) continue;
+        const bool differs = weight_differs(made, c, s);
+        if (!differs && said_before(c, s)) continue;
+        act[plan->acts++] = (mc_site_act){
+            .weight = (uint32_t)e, .site = differs ? site->name : NULL, .act = *spec};
+    }
+    mc_site_acts_sort(act, plan->acts);
+    plan->act = act;
+    return MC_OK;
+}

@@ -11,4 +11,9 @@ mc_status mc_act_open(mc_coding *coding, mc_err *err);
 mc_status mc_act_choose(mc_coding *coding, mc_walk *walk, const mc_input_group *group,
                         mc_err *err);
 
+/* What the container says of them: one entry for each weight, or for each site where sites of one
+ * weight differ; sorted, in the plan's memory. */
+mc_status mc_act_record(const mc_made *made, const mc_calibration *calibration, mc_plan *plan,
+                        mc_arena *mem, mc_err *err);
+
 #endif

@@ -80,11 +80,17 @@ static mc_status refuse_idle(const mc_plan *plan, mc_err *err)
                        o->observer ? "--observer" : "--act-per-channel");
     if (o->observer && o->act_per_channel)
         return mc_fail(err, MC_E_USAGE, "--observer: scales of channels span their range");
+    if ((!o->kv_bits || o->kv_bits >= 16) && (o->kv_group || o->kv_windowed))
+        return mc_fail(err, MC_E_USAGE, "%s: the scheme leaves the cache as it is (take --w4a8kv8)",
+                       o->kv_group ? "--kv-group" : "--kv-window");
     if (!acts && (o->act_asymmetric || o->act_power_of_two))
         return mc_fail(err, MC_E_USAGE, "%s: the scheme leaves activations as they are",
                        o->act_asymmetric ? "--act-asym" : "--act-pow2");
     return MC_OK;
 }
+
+/* Of a cache of keys and values: tokens that share a scale, and those that stay as they are. */
+enum { KV_GROUP = 64, KV_WINDOW = 64 };
 
 mc_status mc_plan_calibration(mc_plan *plan, mc_err *err)
 {
@@ -97,6 +103,11 @@ mc_status mc_plan_calibration(mc_plan *plan, mc_err *err)
     plan->act_asymmetric = o->act_asymmetric;
     plan->act_power_of_two = o->act_power_of_two;
     plan->act_per_channel = o->act_per_channel;
+    plan->kv = (mc_kv_spec){.bits = 16};
+    if (o->kv_bits && o->kv_bits < 16)
+        plan->kv = (mc_kv_spec){.bits = (uint8_t)o->kv_bits,
+                                .group = o->kv_group ? (uint32_t)o->kv_group : KV_GROUP,
+                                .window = o->kv_windowed ? (uint32_t)o->kv_window : KV_WINDOW};
     return mc_observe_setup_parse(o->observer ? o->observer : usual_observer, &plan->observer, err);
 }
 

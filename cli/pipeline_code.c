@@ -55,6 +55,7 @@ static unsigned wants_of(const mc_coding *coding, size_t entry)
 {
     const mc_plan *plan = coding->plan;
     unsigned wants = plan->entry[entry].setup->method->wants;
+    if (plan->chain.correct[MC_CORRECTION_bias]) wants |= MC_QUANT_SQUARES;
     for (size_t i = 0; i < MC_CORRECTION_COUNT; i++)
         if (plan->chain.correct[i]) wants |= mc_correction_at(i)->wants;
     return wants;
@@ -79,7 +80,7 @@ static mc_status code_site(mc_coding *coding, mc_group_inputs *inputs, size_t si
     const size_t e = mc_made_find(coding->made, s->weight);
     if (e == SIZE_MAX || !coding->plan->entry[e].setup || coding->made->entry[e].coded)
         return MC_OK;
-    mc_weight_input input = {.entry = e};
+    mc_weight_input input = {.entry = e, .site = s};
     if (s->part) {
         input.why_none = "it is a stack of matrices that meet inputs of their own";
     } else if (wants) {
@@ -147,10 +148,10 @@ mc_status mc_pipeline_code(const mc_plan *plan, mc_calibration *calibration, mc_
     mc_coding coding = {.plan = plan, .made = made, .pool = pool, .calibration = calibration};
     MC_TRY(mc_code_transforms(&coding, err));
     MC_TRY(mc_act_open(&coding, err));
-    MC_TRY(mc_made_load_kept(made, err));
     mc_status status = code_others(&coding, false, err);
     if (status == MC_OK && calibration->data) status = walk_through(&coding, err);
     if (status == MC_OK) status = code_others(&coding, true, err);
+    if (status == MC_OK) status = mc_made_load_kept(made, err);
     mc_prepared_drop(&coding.prepared);
     return status;
 }

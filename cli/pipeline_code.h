@@ -67,6 +67,7 @@ typedef struct {
 /* One weight and what it meets. */
 typedef struct {
     size_t entry;
+    const mc_site *site;       /* of the execution graph; NULL: it meets no activation */
     const mc_moments *moments; /* NULL: no data, */
     const char *why_none;      /* for this reason; NULL: none was to be expected */
     const double *residual;    /* outputs x n: sum of (r_float - r) x^T, r being what the site's output

@@ -74,13 +74,18 @@ mc_status mc_made_open(const mc_plan *plan, mc_made *out, mc_err *err)
         out->place[plan->entry[e].tensor - plan->model->tensor] = e;
         out->entry[e].outputs = (double)NAN;
     }
-    MC_TRY(mc_edits_open(plan->model, &out->lists.arena, &out->edits, err));
+    MC_TRY(mc_region_open(&out->edited, lists, err));
+    MC_TRY(mc_region_open(&out->turned, lists, err));
+    MC_TRY(mc_edits_open(plan->model, &out->edited.arena, &out->edits, err));
     return open_file(out, err);
 }
 
 void mc_made_close(mc_made *made)
 {
+    if (made->edits) mc_edits_close(made->edits);
     mc_region_close(&made->file);
+    mc_region_close(&made->turned);
+    mc_region_close(&made->edited);
     mc_region_close(&made->lists);
     *made = (mc_made){.plan = NULL};
 }

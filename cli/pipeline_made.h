@@ -14,6 +14,7 @@ typedef struct {
     const float *dense;          /* numbers of an edited tensor that is kept, in its own order */
     const mc_quant_setup *setup; /* by which it was coded */
     const char *why;             /* another method than planned: the reason; else NULL */
+    const char *no_bias;         /* why its bias could not be corrected, where it was asked for */
     mc_quant_facts facts;
     uint64_t rows_seen;          /* tokens that the weight met; 0: no data */
     double outputs;              /* sum of squares of what the weight gives; NAN: not asked for */
@@ -25,7 +26,9 @@ typedef struct {
     mc_made_entry *entry; /* of each of the plan's */
     mc_edits *edits;
     size_t *place;        /* the entry of each of the model's tensors */
-    mc_region lists;      /* grows: edits, notes */
+    mc_region lists;      /* grows: notes, activations */
+    mc_region edited;     /* edits */
+    mc_region turned;     /* rotations that edits point to */
     mc_region file;       /* codes and numbers, in a scratch file */
     mc_act_spec *act;     /* of each site of the execution graph; NULL: activations are floats */
     mc_kv_spec kv;

@@ -371,7 +371,10 @@ static mc_numerics numerics_of(const mc_options *o)
 
 static mc_status set_layout(mc_plan *plan, mc_arena *mem, mc_err *err)
 {
-    plan->container.numerics = numerics_of(plan->options);
+    const mc_kv_spec *kv = plan->kv.bits < 16 || plan->kv.hadamard ? &plan->kv : NULL;
+    const mc_numerics numerics =
+        mc_site_numerics(plan->act, plan->acts, kv, numerics_of(plan->options));
+    plan->container.numerics = numerics;
     char *manifest = mc_plan_manifest(plan, NULL);
     if (!manifest) return mc_no_room(err, "the manifest");
     plan->container = (mc_container_spec){
@@ -382,7 +385,10 @@ static mc_status set_layout(mc_plan *plan, mc_arena *mem, mc_err *err)
         .manifest_bytes = strlen(manifest),
         .align = plan->options->align ? plan->options->align : plan->target->align,
         .target = plan->target->id,
-        .numerics = numerics_of(plan->options),
+        .numerics = numerics,
+        .act = plan->act,
+        .acts = plan->acts,
+        .kv = kv,
         .compress = plan->options->compress,
     };
     free(manifest);

@@ -58,6 +58,9 @@ typedef struct {
     uint64_t usual_group;   /* 0: one scale a row */
     mc_side_file *side;
     size_t sides;
+    const mc_site_act *act; /* of sites, as they were chosen; none before */
+    size_t acts;
+    mc_kv_spec kv;          /* 16 bits: not quantized */
     mc_container_spec container;
     mc_layout layout;
     mc_work *work;

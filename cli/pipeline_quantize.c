@@ -1,6 +1,7 @@
 /* Quantizing a model into a container: see pipeline_quantize.h. */
 #include "cli/pipeline_quantize.h"
 
+#include "cli/pipeline_act.h"
 #include "cli/pipeline_encode.h"
 #include "cli/pipeline_outputs.h"
 #include "cli/pipeline_verify.h"
@@ -39,10 +40,13 @@ static mc_status choose_codes(run *r, mc_quantize_result *result, mc_err *err)
     MC_TRY(mc_made_open(plan, &result->made, err));
     MC_TRY(mc_pipeline_code(plan, &result->calibration, r->pool, &result->made, err));
     r->made = &result->made;
-    bool changed = false;
+    plan->kv.hadamard = result->made.kv.hadamard;
+    MC_TRY(mc_act_record(r->made, &result->calibration, plan, r->mem, err));
+    bool changed = plan->acts > 0 || plan->kv.hadamard;
     for (size_t e = 0; e < plan->entries; e++) {
-        if (!r->made->entry[e].dense || plan->weight[e].dtype == MC_F32) continue;
-        plan->weight[e].dtype = MC_F32;
+        if (mc_edits_of(r->made->edits, plan->entry[e].tensor) == 0) continue;
+        plan->weight[e].edited = true;
+        if (r->made->entry[e].dense) plan->weight[e].dtype = MC_F32;
         changed = true;
     }
     return changed ? mc_plan_lay_out(plan, r->mem, err) : MC_OK;

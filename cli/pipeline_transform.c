@@ -33,6 +33,7 @@ typedef struct {
     mc_coding *coding;
     mc_places places;
     mc_region memory; /* of places, and of what `begin` keeps */
+    mc_region edited; /* of `before` */
     mc_edits *before; /* the edits of all `begin`s: what the walk runs on */
     bool kv_hadamard;
 } transforming;
@@ -48,7 +49,7 @@ static mc_status begin_all(transforming *t, mc_err *err)
             if (!link->transform->begin) continue;
             const mc_transform_job job =
                 job_of(t->coding, &t->places, link, edits[k], &t->kv_hadamard);
-            if (link->transform->begin(&job, &t->coding->made->lists.arena, err) != MC_OK)
+            if (link->transform->begin(&job, &t->coding->made->turned.arena, err) != MC_OK)
                 return mc_wrap(err, "transform %s", link->transform->name);
         }
     return MC_OK;
@@ -196,7 +197,8 @@ static mc_status transform(transforming *t, mc_err *err)
     coding->made->hadamard = MC_NEW(&coding->made->lists.arena, uint32_t, c->sites.sites + 1);
     if (!coding->made->hadamard) return mc_no_room(err, "the sites of a graph");
     MC_TRY(mc_places_find(c->graph, &c->sites, &t->memory.arena, &t->places, err));
-    MC_TRY(mc_edits_open(c->model, &t->memory.arena, &t->before, err));
+    MC_TRY(mc_region_open(&t->edited, (size_t)4 << 30, err));
+    MC_TRY(mc_edits_open(c->model, &t->edited.arena, &t->before, err));
     MC_TRY(begin_all(t, err));
     if (looks) MC_TRY(walk_groups(t, err));
     coding->made->kv.hadamard = t->kv_hadamard;
@@ -215,6 +217,8 @@ mc_status mc_code_transforms(mc_coding *coding, mc_err *err)
     transforming t = {.coding = coding};
     MC_TRY(mc_region_open(&t.memory, (size_t)4 << 30, err));
     const mc_status status = transform(&t, err);
+    if (t.before) mc_edits_close(t.before);
+    mc_region_close(&t.edited);
     mc_region_close(&t.memory);
     return status;
 }

@@ -2,6 +2,7 @@
  * of the plan or, where data are missing, by the plan's other one. */
 #include "cli/pipeline_code.h"
 
+#include "quant/bias.h"
 #include "quant/compensate.h"
 
 #include <string.h>
@@ -157,6 +158,48 @@ static const char *why_other(const work *w, const mc_plan_entry *entry, mc_arena
     return NULL;
 }
 
+/* ---- what a bias makes good ---- */
+
+static mc_status shift_bias(const work *w, const float *before, mc_arena mem, mc_err *err)
+{
+    mc_coding *coding = w->coding;
+    const mc_moments *all = w->input->moments;
+    const size_t rows = w->now->q.rows, cols = w->now->q.cols;
+    mc_bias_slot slot;
+    mc_err none;
+    if (mc_bias_find(coding->calibration->graph, w->input->site, &mem, &slot, &none) != MC_OK) {
+        w->now->no_bias = mc_copy_text(&coding->made->lists.arena, none.text, strlen(none.text));
+        return w->now->no_bias ? MC_OK : mc_no_room(err, "the notes of a weight");
+    }
+    double *shift = MC_NEW(&mem, double, rows);
+    float *after = MC_NEW_RAW(&mem, float, rows * cols);
+    if (!shift || !after) return mc_no_room(err, "the bias of a weight");
+    for (size_t r = 0; r < rows; r++)
+        mc_grid_decode_row(&w->spec->grid, w->now->q.params + r * mc_qmat_groups(&w->now->q),
+                           w->now->q.code + r * cols, mc_qmat_groups(&w->now->q), w->now->q.group,
+                           after + r * cols);
+    mc_bias_shift(all, before, after, rows, shift);
+    for (size_t r = 0; r < rows; r++) shift[r] *= slot.factor[r];
+    const mc_edit edit = {.kind = MC_EDIT_ADD, .axis = slot.axis, .vector = shift};
+    return mc_edits_add(coding->made->edits, slot.tensor, &edit, err);
+}
+
+/* The weights as they were: what their outputs' mean is measured against. */
+static mc_status keep_before(const work *w, mc_arena *mem, const float **before, mc_err *err)
+{
+    const mc_moments *all = w->input->moments;
+    *before = NULL;
+    if (!w->coding->plan->chain.correct[MC_CORRECTION_bias] || !w->input->site || !all ||
+        all->n != w->now->q.cols)
+        return MC_OK;
+    const size_t count = w->now->q.rows * w->now->q.cols;
+    float *copy = MC_NEW_RAW(mem, float, count);
+    if (!copy) return mc_no_room(err, "a weight");
+    memcpy(copy, w->weights, count * sizeof *copy);
+    *before = copy;
+    return MC_OK;
+}
+
 /* ---- the whole ---- */
 
 static mc_status code_all(work *w, mc_arena mem, mc_err *err)
@@ -193,9 +236,11 @@ static mc_status code_loaded(work *w, mc_arena mem, mc_err *err)
     w->setup = w->now->why ? &w->coding->plan->other : entry->setup;
     w->now->setup = w->setup;
     if (w->input->moments) w->now->rows_seen = w->input->moments->rows;
+    const float *before;
+    MC_TRY(keep_before(w, &mem, &before, err));
     MC_TRY(code_all(w, mem, err));
     w->now->coded = true;
-    return MC_OK;
+    return before ? shift_bias(w, before, mem, err) : MC_OK;
 }
 
 mc_status mc_code_weight(mc_coding *coding, const mc_weight_input *input, mc_err *err)
@@ -209,7 +254,7 @@ mc_status mc_code_weight(mc_coding *coding, const mc_weight_input *input, mc_err
     mc_region memory;
     const size_t pieces = (size_t)t->count * sizeof(mc_quant_facts);
     MC_TRY(mc_region_open(&memory,
-                          mc_made_load_bytes(plan, input->entry) + t->count * sizeof(float) +
+                          mc_made_load_bytes(plan, input->entry) + t->count * 3 * sizeof(float) +
                               pieces + ((size_t)1 << 20),
                           err));
     const mc_status status = code_loaded(&w, memory.arena, err);

@@ -2,8 +2,8 @@
  *
  * Both are whole numbers that lie in floats: a sum of EXACT products stays below 2^24, so that the
  * float product of two matrices is exact, in any order; longer groups add up such sums in double,
- * as zero points and integer biases are. Outputs are worked on some at a time, rows too. A convolution is the same over the windows of a
- * sample, gathered as rows. */
+ * and so do zero points and integer biases. Outputs are worked on some at a time, rows too. A
+ * convolution is the same over the windows of a sample, gathered as rows. */
 #include "core/act.h"
 
 #include "core/ckd.h"

@@ -1,6 +1,6 @@
-/* Pending edits: a list of them for each tensor, found by name, and their application to a stretch
- * of elements in f64. Rotations mix elements along their axis, so a stretch is cut where no rotation
- * reaches across. */
+/* Pending edits: a list of them for each tensor, found by name, and their application to a
+ * stretch of elements in f64. Rotations mix elements along their axis, so a stretch is cut where no
+ * rotation reaches across. */
 #include "core/edit_parts.h"
 
 #include "core/ckd.h"

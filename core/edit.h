@@ -28,7 +28,8 @@ typedef struct {
 
 typedef struct mc_edits mc_edits;
 
-/* Edits of a model's tensors (and of constants that its graphs bring along), none yet; they live in `mem`, which grows with them and must outlive them. */
+/* Edits of a model's tensors (and of constants that its graphs bring along), none yet; they live
+ * in `mem`, which grows with them and must outlive them. */
 mc_status mc_edits_open(const mc_model *model, mc_arena *mem, mc_edits **out, mc_err *err);
 
 /* Gives back what reads of mc_edits_weights() keep; NULL is allowed. */
@@ -48,10 +49,11 @@ mc_status mc_edits_load(const mc_edits *edits, const mc_tensor *tensor, mc_arena
                         float *out, mc_err *err);
 size_t mc_edits_scratch(const mc_tensor *tensor);
 
-/* The edited model for an executor. A read computes what it asks for: single elements when all edits
- * are scales and sums, else all that one rotation mixes with them. Where that is more than was asked
- * for (rows of a matrix whose columns are rotated) it is kept, f32, for the reads that follow, of
- * any thread: at most one such stretch per processor, the least recently used goes first. */
+/* The edited model for an executor. A read computes what it asks for: single elements when all
+ * edits are scales and sums, else all that one rotation mixes with them. Where that is more than
+ * was asked for (rows of a matrix whose columns are rotated) it is kept, f32, for the reads that
+ * follow, of any thread: at most one such stretch per processor, the least recently used goes
+ * first. */
 const mc_weights *mc_edits_weights(const mc_edits *edits);
 
 #endif

@@ -12,8 +12,8 @@ struct mc_edit_step {
     mc_edit_step *next; /* applied behind it */
 };
 
-/* A tensor is known by its name and by where its numbers lie: constants that a graph brings along may
- * have a name in common, or none. */
+/* A tensor is known by its name and by where its numbers lie: constants that a graph brings along
+ * may have a name in common, or none. */
 typedef struct {
     const char *name; /* a copy of the list's own */
     const unsigned char *data;
@@ -36,8 +36,8 @@ struct mc_edits {
 /* The edits of a tensor, NULL: none. */
 const mc_edit_list *mc_edit_list_of(const mc_edits *edits, const mc_tensor *tensor);
 
-/* How many elements that follow each other are needed together: stretches of so many, from the first
- * element on, are independent of each other. */
+/* How many elements that follow each other are needed together: stretches of so many, from the
+ * first element on, are independent of each other. */
 uint64_t mc_edit_unit(const mc_edit_list *list, const mc_tensor *tensor);
 
 /* Elements [first, first + count), whole units. `scratch` needs mc_edit_range_bytes(). */

@@ -1,6 +1,6 @@
-/* The edited model as an executor's source of weights. Stretches that had to be computed whole for a
- * part of them are kept and shared by all threads: one loads, the others wait for it and then read
- * side by side. What is kept changes nothing but time. */
+/* The edited model as an executor's source of weights. Stretches that had to be computed whole for
+ * a part of them are kept and shared by all threads: one loads, the others wait for it and then
+ * read side by side. What is kept changes nothing but time. */
 #include "core/edit_parts.h"
 
 #include "core/ckd.h"
@@ -45,12 +45,15 @@ typedef struct {
     uint64_t unit, index; /* how long, which one */
 } stretch;
 
+static bool holds(const kept *k, const stretch *s)
+{
+    return k->name == s->list->name && k->steps == s->list->steps && k->unit == s->index;
+}
+
 static kept *find(mc_edit_cache *cache, const stretch *s)
 {
-    for (size_t i = 0; i < cache->rooms; i++) {
-        kept *k = &cache->room[i];
-        if (k->name == s->list->name && k->steps == s->list->steps && k->unit == s->index) return k;
-    }
+    for (size_t i = 0; i < cache->rooms; i++)
+        if (holds(&cache->room[i], s)) return &cache->room[i];
     return NULL;
 }
 
@@ -102,7 +105,7 @@ static mc_status take(mc_edit_cache *cache, const stretch *s, kept **out, mc_err
     }
     mc_status status = MC_OK;
     k->used = ++cache->clock;
-    if (k->name != s->list->name || k->steps != s->list->steps || k->unit != s->index) {
+    if (!holds(k, s)) {
         k->name = s->list->name;
         k->steps = s->list->steps;
         k->unit = s->index;

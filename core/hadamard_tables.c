@@ -1,7 +1,7 @@
-/* Hadamard matrices, constructed. R. E. A. C. Paley, "On orthogonal matrices" (1933): order q + 1 for prime
- * powers q of the form 4t + 3, order 2 (q + 1) for 4t + 1. Goethals and Seidel, "A skew Hadamard
- * matrix of order 36" (1970): order 4n from four sequences of +-1 of length n whose periodic
- * autocorrelations add up to nothing. */
+/* Hadamard matrices, constructed. R. E. A. C. Paley, "On orthogonal matrices" (1933): order q + 1
+ * for prime powers q of the form 4t + 3, order 2 (q + 1) for 4t + 1. Goethals and Seidel, "A skew
+ * Hadamard matrix of order 36" (1970): order 4n from four sequences of +-1 of length n whose
+ * periodic autocorrelations add up to nothing. */
 #include "core/hadamard.h"
 
 #include <stdbool.h>
@@ -10,8 +10,8 @@
 
 enum { LARGEST_FIELD = 139 };
 
-/* The field of q = p or q = p^2 elements; a + b t is element a + p b, with t^2 = 2, which must be no
- * square modulo p then. */
+/* The field of q = p or q = p^2 elements; a + b t is element a + p b, with t^2 = 2, which must be
+ * no square modulo p then. */
 typedef struct {
     size_t p, q;
     int chi[LARGEST_FIELD]; /* 1 of squares, -1 of others, 0 of 0 */

@@ -29,7 +29,8 @@ void mc_gemm_f64(size_t m, size_t n, size_t k, const double *a, size_t lda, int 
 /* The lower half (with the diagonal) of c [n x n, row stride ldc] += x^T x, x [k x n, row stride
  * ldx]. To spread it over a pool, cut c into tiles fixed by n alone; rows i0 .. i1 and columns
  * j0 .. j1 of it are
- *     mc_gemm_f64(i1 - i0, j1 - j0, k, x + i0, ldx, 1, x + j0, ldx, 0, 1.0, c + i0 * ldc + j0, ldc) */
+ *     mc_gemm_f64(i1 - i0, j1 - j0, k, x + i0, ldx, 1, x + j0, ldx, 0, 1.0,
+ *                 c + i0 * ldc + j0, ldc) */
 void mc_syrk_f64(size_t n, size_t k, const double *x, size_t ldx, double *c, size_t ldc);
 
 /* Makes c [n x n, row stride ldc] symmetric: its upper half becomes what the lower half says. */
@@ -62,8 +63,8 @@ void mc_solve_spd(size_t n, const double *l, size_t rows, double *b);
 mc_status mc_symmetric_eigen(size_t n, double *a, double *value, mc_arena scratch, mc_err *err);
 size_t mc_symmetric_eigen_bytes(size_t n);
 
-/* a [m x n] = u diag(s) vt, with k = min(m, n): u [m x k], s [k] falling, vt [k x n]. `a` is spoilt.
- * Signs are LAPACK's. MC_E_FORMAT when a holds NaN or infinity. */
+/* a [m x n] = u diag(s) vt, with k = min(m, n): u [m x k], s [k] falling, vt [k x n]. `a` is
+ * spoilt. Signs are LAPACK's. MC_E_FORMAT when a holds NaN or infinity. */
 typedef struct {
     size_t m, n;
     double *a, *u, *s, *vt;

@@ -1,6 +1,7 @@
-/* Rotations. Hadamard blocks: the fast Walsh-Hadamard transform (Fino and Algazi 1976) on every row
- * of a block seen as K x 2^k, and the table times that matrix. Orthogonal blocks: the matrix itself,
- * a few vectors at a time; sums run in a fixed order, so that vectors do not depend on company. */
+/* Rotations. Hadamard blocks: the fast Walsh-Hadamard transform (Fino and Algazi 1976) on every
+ * row of a block seen as K x 2^k, and the table times that matrix. Orthogonal blocks: the matrix
+ * itself, a few vectors at a time; sums run in a fixed order, so that vectors do not depend on
+ * company. */
 #include "core/rotation.h"
 
 #include "core/ckd.h"
@@ -28,16 +29,14 @@ static size_t power_of_two_in(size_t n)
     return n & (~n + 1);
 }
 
-/* The largest K 2^k that divides n, and its K. */
+/* The largest K 2^k that divides n, and its K: the last, as the odd parts of orders rise. */
 static size_t largest_block(size_t n, size_t *table)
 {
     size_t best = 0;
     for (size_t i = 0; mc_hadamard_order(i) > 0; i++) {
         const size_t order = mc_hadamard_order(i);
         if (n == 0 || n % order != 0) continue;
-        const size_t block = order * power_of_two_in(n / order);
-        if (block <= best) continue;
-        best = block;
+        best = order * power_of_two_in(n / order);
         *table = order;
     }
     return best;

@@ -27,6 +27,8 @@ typedef struct {
     int ndim;
     uint64_t dim[MC_MAX_DIMS];
     uint64_t rows, cols; /* as matrix (mc_tensor_shape) */
+    bool edited;         /* a transform changed its numbers, together with those of other tensors,
+                            so that the model's function stayed; a dense one is then F32 */
     /* quantized only: */
     bool transposed; /* rows are the tensor's last dimension, columns all the others: how x W is
                         stored, so that a row of the matrix is an output all the same */

@@ -196,13 +196,14 @@ void mc_weight_store(const mc_weight_spec *spec, mc_weight_place place,
     mc_store_u64le(to + MCPK_W_ROWS, spec->rows);
     mc_store_u64le(to + MCPK_W_COLS, spec->cols);
     for (int i = 0; i < spec->ndim; i++) mc_store_u64le(to + MCPK_W_DIM + 8 * i, spec->dim[i]);
+    to[MCPK_W_FLAGS] = spec->edited ? MCPK_WEIGHT_EDITED : 0;
     if (spec->form != MC_FORM_QUANTIZED) return;
 
     const mc_grid *g = &spec->grid;
     to[MCPK_W_LEVELS] = g->levels->id;
     to[MCPK_W_OFFSET] = (unsigned char)g->offset;
     to[MCPK_W_SCALE_DTYPE] = (unsigned char)g->scale_dtype;
-    to[MCPK_W_FLAGS] = (unsigned char)((g->restricted ? MCPK_WEIGHT_RESTRICTED : 0) |
+    to[MCPK_W_FLAGS] |= (unsigned char)((g->restricted ? MCPK_WEIGHT_RESTRICTED : 0) |
                                        (g->negative_scale ? MCPK_WEIGHT_NEGATIVE_SCALE : 0) |
                                        (spec->transposed ? MCPK_WEIGHT_TRANSPOSED : 0));
     to[MCPK_W_SUB_BITS] = (unsigned char)g->sub_bits;
@@ -226,6 +227,7 @@ static mc_status load_grid(const unsigned char *from, mc_weight_spec *spec, mc_e
         return mc_fail(err, MC_E_UNSUPPORTED, "scale dtype %u is unknown", dtype);
     spec->group = mc_load_u64le(from + MCPK_W_GROUP);
     spec->transposed = flags & MCPK_WEIGHT_TRANSPOSED;
+    spec->edited = flags & MCPK_WEIGHT_EDITED;
     spec->grid = (mc_grid){
         .levels = levels,
         .offset = (mc_offset)offset,
@@ -269,9 +271,11 @@ mc_status mc_weight_load(const unsigned char *from, mc_weight_spec *spec, mc_wei
                 mc_all_zero(from + MCPK_W_SPARE, 12) &&
                 mc_all_zero(dims_end, 8 * (MC_MAX_DIMS - (size_t)ndim));
     if (form == MC_FORM_DENSE)
-        zero = zero && mc_all_zero(from + MCPK_W_LEVELS, 5) &&
+        zero = zero && mc_all_zero(from + MCPK_W_LEVELS, 3) &&
+               (from[MCPK_W_FLAGS] & ~MCPK_WEIGHT_EDITED) == 0 && from[MCPK_W_SUB_BITS] == 0 &&
                mc_all_zero(from + MCPK_W_GROUP, 8) && mc_all_zero(from + MCPK_W_SUPER, 4);
     if (!zero) return mc_fail(err, MC_E_MISMATCH, "an unused field is not zero");
+    spec->edited = from[MCPK_W_FLAGS] & MCPK_WEIGHT_EDITED;
     return form == MC_FORM_QUANTIZED ? load_grid(from, spec, err) : MC_OK;
 }
 

@@ -115,8 +115,8 @@ bool mc_gguf_is(const unsigned char *head, size_t head_bytes);
 /* Room that mc_gguf_read takes of `mem` at most. */
 size_t mc_gguf_memory(const mc_map *file);
 
-/* Checks the whole header; names and keys are copied to `mem`, data points into the map. MC_E_FORMAT,
- * or MC_E_UNSUPPORTED for other versions and tensor types. `path` is for messages. */
+/* Checks the whole header; names and keys are copied to `mem`, data points into the map.
+ * MC_E_FORMAT, or MC_E_UNSUPPORTED for other versions and tensor types. `path` is for messages. */
 mc_status mc_gguf_read(const mc_map *file, const char *path, mc_arena *mem, mc_gguf *out,
                        mc_err *err);
 

@@ -1,5 +1,5 @@
-/* Importance matrices of llama.cpp: for each weight the sum of x^2 of every input, and how many rows
- * it is a sum over. GGUF with general.type "imatrix"; for a tensor NAME
+/* Importance matrices of llama.cpp: for each weight the sum of x^2 of every input, and how many
+ * rows it is a sum over. GGUF with general.type "imatrix"; for a tensor NAME
  *
  *   NAME.in_sum2  F32 [inputs, matrices]     NAME.counts  F32 [1, matrices]
  *

@@ -16,7 +16,7 @@
 enum {
     HEAD = 24,         /* bytes in front of the pairs */
     LEAST_PAIR = 14,   /* bytes of a pair with a key of one letter and a value of one byte */
-    LEAST_TENSOR = 25, /* bytes of an entry of a tensor with a name of one letter and no dimensions */
+    LEAST_TENSOR = 25, /* bytes of a tensor's entry with a name of one letter and no dimensions */
 };
 
 typedef struct {

@@ -11,7 +11,7 @@
  * square, so that one `reg` serves inputs of any size. (3) It starts from a sweep's codes (GPTQ)
  * unless told otherwise, between each and its neighbour on the weight's side, and near the code;
  * codes may so be more than a step from their weight. (4) After rounding, codes and scales move on
- * as long as that lowers the error (learned_polish.c). (5) Of start and result, each row takes the better. */
+ * as long as that lowers the error (descent_shared.h). (5) Of start and result, each row takes the better. */
 #include "quant/learned_shared.h"
 #include "quant/quick_math.h"
 #include "quant/rows.h"
@@ -19,7 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ITERS, LR, REG, START, DAMP, SCALES };
+enum { ITERS, LR, REG, START, DAMP };
 enum { TILE = MC_LEARNED_TILE };
 
 static const float stretch = 1.2f, lowest = -0.1f; /* zeta - gamma, gamma */
@@ -122,11 +122,11 @@ static unsigned base_of(const mc_grid *grid, mc_params p, float w, unsigned code
 
 static void open_row(const mc_learned_rows *t, size_t r, bool trusted, soft_tile *s)
 {
-    const mc_grid *grid = &t->out.grid;
+    const mc_grid *grid = &t->start.grid;
     const size_t at = r * t->n;
     for (size_t j = 0; j < t->n; j++) {
-        const mc_params p = t->params[r * t->groups + j / t->out.group];
-        const unsigned last = mc_grid_codes(grid) - 1, code = t->start[at + j];
+        const mc_params p = t->start.params[r * t->groups + j / t->start.group];
+        const unsigned last = mc_grid_codes(grid) - 1, code = t->start.code[at + j];
         const unsigned base = base_of(grid, p, t->t[at + j], code);
         const float low = mc_grid_value(grid, p, base);
         const float high = mc_grid_value(grid, p, base < last ? base + 1 : base);
@@ -183,15 +183,16 @@ static void iterate(const mc_learned_rows *t, soft_tile *s, const double *param)
     }
 }
 
-static void learn_tile(mc_learned_rows *t, soft_tile *s, const double *param)
+static mc_status learn_tile(mc_learned_rows *t, soft_tile *s, const double *param, mc_arena scratch,
+                            mc_err *err)
 {
-    const unsigned last = mc_grid_codes(&t->out.grid) - 1;
+    const unsigned last = mc_grid_codes(&t->start.grid) - 1;
     open_rows(t, t->learned->start == MC_START_SWEEP, s);
     iterate(t, s, param);
+    mc_learned_reset_trial(t);
     for (size_t i = 0; i < t->rows * t->n; i++)
-        t->trial[i] = (uint8_t)(s->base[i] + (s->v[i] >= 0.0f && s->base[i] < last));
-    memcpy(t->trial_params, t->params, t->rows * t->groups * sizeof *t->params);
-    mc_learned_offer(t, t->trial, t->trial_params);
+        t->trial.code[i] = (uint8_t)(s->base[i] + (s->v[i] >= 0.0f && s->base[i] < last));
+    return mc_learned_offer(t, scratch, err);
 }
 
 /* ---- the method ---- */
@@ -203,8 +204,8 @@ static mc_status run(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, mc
     if (!open_soft(&soft, out->cols, &scratch)) return mc_no_room(err, "a tile of rows");
     MC_TRY(mc_learned_open(job, out, &scratch, &rows, err));
     for (size_t first = 0; first < out->rows; first += TILE) {
-        mc_learned_begin(&rows, first, job->facts);
-        learn_tile(&rows, &soft, job->setup->param);
+        MC_TRY(mc_learned_begin(&rows, first, job->facts, scratch, err));
+        MC_TRY(learn_tile(&rows, &soft, job->setup->param, scratch, err));
         mc_learned_end(&rows, job->facts);
     }
     return MC_OK;
@@ -220,8 +221,7 @@ static mc_status prepare(const mc_quant_prepare *in, mc_arena *mem, const void *
                          mc_quant_facts *facts, mc_err *err)
 {
     const double *param = in->setup->param;
-    const mc_learned_rule rule = {(mc_learned_start)param[START], param[DAMP],
-                                  param[SCALES] != 0.0};
+    const mc_learned_rule rule = {(mc_learned_start)param[START], param[DAMP]};
     return mc_learned_prepare(in, rule, mem, out, facts, err);
 }
 
@@ -239,7 +239,6 @@ const mc_quant_method mc_quant_adaround = {
                        true},
             [DAMP] = {"damp", "share of the mean of the diagonal that is added to it", 0.0, 1.0,
                       0.01, false},
-            [SCALES] = {"scales", "1: scales and offsets are adapted too", 0, 1, 1, true},
         },
     .refuses = refuses_no_grid,
     .wants = MC_QUANT_GRAM | MC_QUANT_CROSS,

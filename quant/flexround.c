@@ -9,8 +9,8 @@
  * Deviations. (1) Squared error and slope come from moments (learned_shared.h): no data, 2 m n^2
  * flops an iteration. (2) It starts from the scales of gptq, and where gptq's code can be had by
  * dividing, from a d2 that gives it. (3) s e^d1 is rounded to what is stored before codes are
- * chosen; two-level scales stay as they are. (4) A few times on the way the codes are polished and
- * compared; each row keeps the best. */
+ * chosen; two-level scales are not learned. (4) A few times on the way the codes descend
+ * (descent_shared.h) and are compared; each row keeps the best. */
 #include "quant/learned_shared.h"
 #include "quant/quick_math.h"
 #include "quant/rows.h"
@@ -18,7 +18,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ITERS, LR, SCALES, START, DAMP };
+enum { ITERS, LR, START, DAMP };
 enum { TILE = MC_LEARNED_TILE };
 enum { LOOKS = 4 }; /* at the codes, spread over the iterations */
 
@@ -100,13 +100,13 @@ static float zero_of(const mc_grid *grid, mc_params p)
 static mc_flexround_group group_of(const mc_learned_rows *t, const flex_tile *f, size_t row,
                                    size_t group)
 {
-    const mc_grid *grid = &t->out.grid;
-    const size_t at = row * t->n + group * t->out.group;
-    const float zero = zero_of(grid, t->params[row * t->groups + group]);
+    const mc_grid *grid = &t->start.grid;
+    const size_t at = row * t->n + group * t->start.group;
+    const float zero = zero_of(grid, t->start.params[row * t->groups + group]);
     return (mc_flexround_group){
         .x = f->x + at,
         .d2 = f->d2 + at,
-        .n = t->out.group,
+        .n = t->start.group,
         .d1 = f->d1[row * t->groups + group],
         .d3 = f->d3[row],
         .low = (float)mc_grid_first(grid) - zero,
@@ -124,12 +124,12 @@ static float towards(float x, float q)
 
 static void open_group(const mc_learned_rows *t, size_t row, size_t group, flex_tile *f)
 {
-    const mc_params p = t->params[row * t->groups + group];
+    const mc_params p = t->start.params[row * t->groups + group];
     const mc_flexround_group g = group_of(t, f, row, group);
-    const size_t at = row * t->n + group * t->out.group;
-    for (size_t i = at; i < at + t->out.group; i++) {
+    const size_t at = row * t->n + group * t->start.group;
+    for (size_t i = at; i < at + t->start.group; i++) {
         const float x = (t->t[i] - p.offset) / p.scale;
-        const float q = (float)t->start[i] - zero_of(&t->out.grid, p);
+        const float q = (float)t->start.code[i] - zero_of(&t->start.grid, p);
         f->x[i] = x > 1e6f ? 1e6f : x < -1e6f ? -1e6f : x; /* what rint's trick can take */
         f->d2[i] = q > g.low && q < g.high ? towards(f->x[i], q) : 0.0f;
     }
@@ -151,7 +151,7 @@ static void open_rows(const mc_learned_rows *t, flex_tile *f)
         float *unit = f->unit + r * t->groups;
         for (size_t g = 0; g < t->groups; g++) {
             open_group(t, r, g, f);
-            unit[g] = t->params[r * t->groups + g].scale;
+            unit[g] = t->start.params[r * t->groups + g].scale;
         }
         const double row_unit = mc_learned_row_unit(unit, t->groups);
         for (size_t g = 0; g < t->groups; g++) unit[g] = (float)((double)unit[g] / row_unit);
@@ -200,21 +200,22 @@ static mc_params moved(const mc_grid *grid, mc_params p, float d1)
     return p;
 }
 
-static void look(mc_learned_rows *t, flex_tile *f)
+static mc_status look(mc_learned_rows *t, flex_tile *f, mc_arena scratch, mc_err *err)
 {
+    mc_learned_reset_trial(t);
     for (size_t r = 0; r < t->rows; r++)
         for (size_t k = 0; k < t->groups; k++) {
-            const mc_params from = t->params[r * t->groups + k];
-            const size_t at = r * t->n + k * t->out.group;
+            const mc_params from = t->start.params[r * t->groups + k];
+            const size_t at = r * t->n + k * t->start.group;
             mc_flexround_group g = group_of(t, f, r, k);
-            const mc_params to = moved(&t->out.grid, from, g.d1);
-            t->trial_params[r * t->groups + k] = to;
+            const mc_params to = moved(&t->start.grid, from, g.d1);
+            t->trial.params[r * t->groups + k] = to;
             g.d1 = (float)log((double)to.scale / (double)from.scale);
             mc_flexround_round(&g, f->r + at, f->q + at);
             for (size_t i = 0; i < g.n; i++)
-                t->trial[at + i] = (uint8_t)(f->q[at + i] + zero_of(&t->out.grid, from));
+                t->trial.code[at + i] = (uint8_t)(f->q[at + i] + zero_of(&t->start.grid, from));
         }
-    mc_learned_offer(t, t->trial, t->trial_params);
+    return mc_learned_offer(t, scratch, err);
 }
 
 static void move(const mc_learned_rows *t, flex_tile *f, mc_adam adam, bool scales)
@@ -225,10 +226,11 @@ static void move(const mc_learned_rows *t, flex_tile *f, mc_adam adam, bool scal
         mc_adam_move(adam, f->d1_slope, f->d1_mean, f->d1_square, f->d1, t->rows * t->groups);
 }
 
-static void learn_tile(mc_learned_rows *t, flex_tile *f, const double *param)
+static mc_status learn_tile(mc_learned_rows *t, flex_tile *f, const double *param, mc_arena scratch,
+                            mc_err *err)
 {
     const unsigned iterations = (unsigned)param[ITERS];
-    const bool scales = t->learned->scales;
+    const bool scales = t->start.grid.sub_bits == 0;
     open_rows(t, f);
     for (unsigned i = 0; i < iterations; i++) {
         const double rate = 0.5 * param[LR] * (1.0 + cos(acos(-1.0) * i / iterations));
@@ -236,8 +238,10 @@ static void learn_tile(mc_learned_rows *t, flex_tile *f, const double *param)
         mc_learned_product(t->learned, f->d, f->slope);
         slopes(t, f);
         move(t, f, mc_adam_at(rate, i + 1), scales);
-        if ((uint64_t)(i + 1) * LOOKS / iterations > (uint64_t)i * LOOKS / iterations) look(t, f);
+        if ((uint64_t)(i + 1) * LOOKS / iterations > (uint64_t)i * LOOKS / iterations)
+            MC_TRY(look(t, f, scratch, err));
     }
+    return MC_OK;
 }
 
 /* ---- the method ---- */
@@ -250,8 +254,8 @@ static mc_status run(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, mc
         return mc_no_room(err, "a tile of rows");
     MC_TRY(mc_learned_open(job, out, &scratch, &rows, err));
     for (size_t first = 0; first < out->rows; first += TILE) {
-        mc_learned_begin(&rows, first, job->facts);
-        learn_tile(&rows, &flex, job->setup->param);
+        MC_TRY(mc_learned_begin(&rows, first, job->facts, scratch, err));
+        MC_TRY(learn_tile(&rows, &flex, job->setup->param, scratch, err));
         mc_learned_end(&rows, job->facts);
     }
     return MC_OK;
@@ -267,8 +271,7 @@ static mc_status prepare(const mc_quant_prepare *in, mc_arena *mem, const void *
                          mc_quant_facts *facts, mc_err *err)
 {
     const double *param = in->setup->param;
-    const mc_learned_rule rule = {(mc_learned_start)param[START], param[DAMP],
-                                  param[SCALES] != 0.0};
+    const mc_learned_rule rule = {(mc_learned_start)param[START], param[DAMP]};
     return mc_learned_prepare(in, rule, mem, out, facts, err);
 }
 
@@ -281,7 +284,6 @@ const mc_quant_method mc_quant_flexround = {
         {
             [ITERS] = {"iters", "iterations", 0, 100000, 500, true},
             [LR] = {"lr", "learning rate of Adam at the start", 1e-5, 1.0, 0.003, false},
-            [SCALES] = {"scales", "1: scales are learned too", 0, 1, 1, true},
             [START] = {"start", "0: nearest codes, 1: those of gptq, 2: those of hqq", 0, 2, 1,
                        true},
             [DAMP] = {"damp", "share of the mean of the diagonal that is added to it", 0.0, 1.0,

@@ -19,7 +19,7 @@ const mc_quant_method mc_quant_gptaq = {
     .paper = "Li et al. 2025 (GPTAQ); without published=1 the whole least-squares target",
     .params =
         {
-            MC_GPTQ_COMMON_PARAMS,
+            MC_GPTQ_COMMON_PARAMS(3),
             [MC_GPTQ_ALPHA] = {"alpha", "share of the earlier layers' error that is made good", 0.0,
                                1.0, 1.0, false},
             [MC_GPTQ_PUBLISHED] = {"published", "1: only by later columns, as in the paper", 0, 1,

@@ -31,7 +31,8 @@ size_t mc_gptq_prepare_bytes(const mc_quant_setup *setup, size_t n);
 mc_status mc_gptq_run(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, mc_err *err);
 size_t mc_gptq_scratch(const mc_grid *grid, size_t rows, size_t cols, size_t group);
 
-#define MC_GPTQ_COMMON_PARAMS                                                                      \
+/* `usual_rounds`: of descent. */
+#define MC_GPTQ_COMMON_PARAMS(usual_rounds)                                                        \
     [MC_GPTQ_DAMP] = {"damp", "share of the mean of the diagonal that is added to it", 0.0, 1.0,   \
                       0.01, false},                                                                \
     [MC_GPTQ_ORDER] = {"order",                                                                    \
@@ -39,9 +40,10 @@ size_t mc_gptq_scratch(const mc_grid *grid, size_t rows, size_t cols, size_t gro
                        0, 2, 1, true},                                                             \
     [MC_GPTQ_NORM] = {"norm", "exponent of the error that scales are searched for", 0.5, 8.0, 2.0, \
                       false},                                                                      \
-    [MC_GPTQ_IMPORTANCE] = {"importance", "1: scales weigh columns by the mean square of their "   \
-                            "inputs", 0, 1, 0, true},                                                              \
+    [MC_GPTQ_IMPORTANCE] = {"importance",                                                          \
+                            "1: scales weigh columns by the mean square of their inputs", 0, 1, 0, \
+                            true},                                                                 \
     [MC_GPTQ_ROUNDS] = {"rounds", "of descent on scales and codes after the sweep, at most", 0,    \
-                        1000, 0, true}
+                        1000, usual_rounds, true}
 
 #endif

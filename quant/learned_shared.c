@@ -3,6 +3,7 @@
 #include "quant/learned_shared.h"
 
 #include "core/linalg.h"
+#include "quant/descent_shared.h"
 #include "quant/gptq_shared.h"
 #include "quant/quick_math.h"
 #include "quant/rows.h"
@@ -11,6 +12,7 @@
 #include <string.h>
 
 enum { TILE = MC_LEARNED_TILE };
+enum { ROUNDS = 8 }; /* of a descent, at most */
 
 /* ---- what rows share ---- */
 
@@ -26,20 +28,21 @@ static double mean_of_living(const double *gram, size_t n)
     return living ? sum / (double)living : 1.0;
 }
 
+/* Damping of a column; where nothing was met there is none. */
+static double added(const mc_learned *learned, size_t column)
+{
+    const mc_sweep_factor *factor = &learned->compensation.solve;
+    return factor->dead[column] ? 0.0 : factor->added;
+}
+
 static mc_status in_units(const double *gram, mc_arena *mem, mc_learned *out, mc_err *err)
 {
     const size_t n = out->n;
     float *scaled = MC_NEW_RAW(mem, float, n *n), *worth = MC_NEW_RAW(mem, float, n);
     if (!scaled || !worth) return mc_no_room(err, "the moments of a site");
-    for (size_t i = 0; i < n * n; i++) {
-        if (!isfinite(gram[i]))
-            return mc_fail(err, MC_E_FORMAT,
-                           "the second moment of the inputs is %s at columns %zu and %zu",
-                           isnan(gram[i]) ? "nan" : "infinite", i / n, i % n);
-        scaled[i] = (float)(gram[i] / out->unit);
-    }
+    for (size_t i = 0; i < n * n; i++) scaled[i] = (float)(gram[i] / out->unit);
     for (size_t i = 0; i < n; i++) {
-        scaled[i * n + i] = (float)((gram[i * n + i] + out->damp) / out->unit);
+        scaled[i * n + i] = (float)((gram[i * n + i] + added(out, i)) / out->unit);
         worth[i] = scaled[i * n + i];
     }
     out->gram = scaled;
@@ -55,42 +58,57 @@ static mc_quant_setup usual_setup(const mc_quant_method *method)
     return setup;
 }
 
+/* gptq and as many rounds of descent as its results are measured against. */
+static mc_quant_setup sweep_setup(double damp)
+{
+    mc_quant_setup setup = usual_setup(&mc_quant_gptq);
+    setup.param[MC_GPTQ_DAMP] = damp;
+    setup.param[MC_GPTQ_ROUNDS] = fmax(setup.param[MC_GPTQ_ROUNDS], ROUNDS);
+    return setup;
+}
+
 /* The sweep works on the target, for which there is one stream. */
 static mc_status prepare_sweep(const mc_quant_prepare *in, double damp, mc_arena *mem,
                                mc_learned *out, mc_quant_facts *facts, mc_err *err)
 {
     mc_moments one_stream = *in->moments;
     one_stream.cross = NULL;
-    out->sweep = usual_setup(&mc_quant_gptq);
-    out->sweep.param[MC_GPTQ_DAMP] = damp;
+    out->sweep = sweep_setup(damp);
     mc_quant_prepare sweep = *in;
     sweep.setup = &out->sweep;
     sweep.moments = &one_stream;
     return mc_quant_make_ready(&sweep, mem, &out->swept, facts, err);
 }
 
+static void tell(const mc_sweep_factor *factor, mc_quant_facts *facts)
+{
+    facts->damp = fmax(facts->damp, factor->damp);
+    facts->floor = fmax(facts->floor, factor->floor);
+    facts->dead += factor->dead_columns;
+}
+
 mc_status mc_learned_prepare(const mc_quant_prepare *in, mc_learned_rule rule, mc_arena *mem,
                              const void **out, mc_quant_facts *facts, mc_err *err)
 {
     const mc_moments *m = in->moments;
-    const double unit = mean_of_living(m->gram, m->n);
     mc_learned *made = MC_NEW(mem, mc_learned, 1);
     if (!made) return mc_no_room(err, "the moments of a site");
     made->n = m->n;
     made->start = rule.start;
-    made->unit = unit;
-    made->damp = rule.damp * unit;
-    made->scales = rule.scales && in->grid->sub_bits == 0;
+    MC_TRY(mc_compensate_prepare(m, rule.damp, mem, &made->compensation, err));
+    made->unit = mean_of_living(m->gram, m->n);
     MC_TRY(in_units(m->gram, mem, made, err));
-    if (m->cross) MC_TRY(mc_compensate_prepare(m, rule.damp, mem, &made->compensation, err));
-    if (rule.start == MC_START_SWEEP) MC_TRY(prepare_sweep(in, rule.damp, mem, made, facts, err));
+    if (rule.start == MC_START_SWEEP)
+        MC_TRY(prepare_sweep(in, rule.damp, mem, made, facts, err));
+    else if (facts)
+        tell(&made->compensation.solve, facts);
     *out = made;
     return MC_OK;
 }
 
 size_t mc_learned_prepare_bytes(size_t n)
 {
-    const mc_quant_setup sweep = usual_setup(&mc_quant_gptq);
+    const mc_quant_setup sweep = sweep_setup(0.0);
     return sizeof(mc_learned) + (n * n + n) * sizeof(float) + 3 * 64 +
            mc_compensate_prepare_bytes(n) + mc_quant_ready_bytes(&sweep, n);
 }
@@ -102,10 +120,7 @@ static mc_status make_target(const mc_quant_job *job, mc_arena *mem, mc_learned_
 {
     const mc_mat w = job->weights;
     rows->target = w.at;
-    if (!rows->learned->compensation.cross) {
-        if (!job->gain) return MC_OK;
-        return mc_fail(err, MC_E_INTERNAL, "a residual without the cross moment of the inputs");
-    }
+    if (!rows->learned->compensation.cross && !job->gain) return MC_OK;
     float *target = MC_NEW_RAW(mem, float, w.rows *w.cols);
     if (!target) return mc_no_room(err, "the target of a slab");
     memcpy(target, w.at, w.rows * w.cols * sizeof *target);
@@ -119,6 +134,7 @@ static mc_status make_start(const mc_quant_job *job, const mc_learned_rows *rows
     const mc_learned *learned = rows->learned;
     const mc_quant_setup hqq = usual_setup(&mc_quant_hqq);
     mc_moments one_stream = *job->moments;
+    mc_quant_facts swept = {0};
     one_stream.cross = NULL;
     const mc_quant_job start = {
         .weights = {rows->target, job->weights.rows, job->weights.cols},
@@ -126,8 +142,13 @@ static mc_status make_start(const mc_quant_job *job, const mc_learned_rows *rows
         .first_row = job->first_row,
         .moments = &one_stream,
         .prepared = learned->swept,
+        .facts = &swept,
     };
-    if (learned->start == MC_START_SWEEP) return mc_quant_gptq.run(&start, out, scratch, err);
+    if (learned->start == MC_START_SWEEP) {
+        MC_TRY(mc_quant_gptq.run(&start, out, scratch, err));
+        if (job->facts) job->facts->start += swept.start;
+        return MC_OK;
+    }
     if (learned->start == MC_START_NEAREST) {
         const mc_fit squares = {.kind = MC_FIT_SEARCH, .norm = 2.0f};
         return fit_and_encode_rows(&start, squares, NULL, out, err);
@@ -140,19 +161,18 @@ static mc_status make_start(const mc_quant_job *job, const mc_learned_rows *rows
 static mc_status open_tile(mc_learned_rows *t, mc_arena *mem, mc_err *err)
 {
     const size_t n = TILE * t->n;
+    t->start = *t->all;
+    t->start.rows = TILE;
+    t->trial = t->start;
+    MC_TRY(mc_qmat_alloc(&t->start, mem, err));
+    MC_TRY(mc_qmat_alloc(&t->trial, mem, err));
     t->off = MC_NEW_RAW(mem, double, n);
     t->slope = MC_NEW_RAW(mem, double, n);
     t->value = MC_NEW_RAW(mem, float, n);
-    t->start = MC_NEW_RAW(mem, uint8_t, n);
-    t->trial = MC_NEW_RAW(mem, uint8_t, n);
-    t->params = MC_NEW_RAW(mem, mc_params, TILE * t->groups);
-    t->trial_params = MC_NEW_RAW(mem, mc_params, TILE * t->groups);
-    t->room = MC_NEW_RAW(mem, double, t->n + t->all->group);
     t->now = MC_NEW_RAW(mem, mc_learned_score, TILE);
-    t->best = MC_NEW_RAW(mem, mc_learned_score, TILE);
+    t->held = MC_NEW_RAW(mem, mc_learned_score, TILE);
     t->bar = MC_NEW_RAW(mem, double, TILE);
-    const bool all = t->off && t->slope && t->value && t->start && t->trial && t->params &&
-                     t->trial_params && t->room && t->now && t->best && t->bar;
+    const bool all = t->off && t->slope && t->value && t->now && t->held && t->bar;
     return all ? MC_OK : mc_no_room(err, "a tile of rows");
 }
 
@@ -176,11 +196,10 @@ mc_status mc_learned_open(const mc_quant_job *job, mc_qmat *out, mc_arena *mem,
 
 size_t mc_learned_scratch(const mc_grid *grid, size_t rows, size_t cols, size_t group)
 {
-    const size_t n = TILE * cols;
-    const size_t tile = n * (2 * sizeof(double) + sizeof(float) + 2) +
-                        n / group * 2 * sizeof(mc_params) + 2 * cols * sizeof(double) +
-                        TILE * (2 * sizeof(mc_learned_score) + sizeof(double)) + 11 * 64;
-    const size_t loan[] = {mc_compensate_scratch(rows, cols),
+    const size_t tile = 2 * mc_qmat_bytes(grid, TILE, cols, group) +
+                        TILE * cols * (2 * sizeof(double) + sizeof(float)) +
+                        TILE * (2 * sizeof(mc_learned_score) + sizeof(double)) + 6 * 64;
+    const size_t loan[] = {mc_compensate_scratch(rows, cols), mc_descend_scratch(cols),
                            mc_quant_gptq.scratch(grid, rows, cols, group),
                            mc_quant_hqq.scratch(grid, rows, cols, group)};
     size_t most = 0;
@@ -191,53 +210,68 @@ size_t mc_learned_scratch(const mc_grid *grid, size_t rows, size_t cols, size_t 
 
 /* ---- the objective ---- */
 
-void mc_learned_score_row(const mc_learned_rows *t, size_t row)
+static void score_row(const mc_learned_rows *t, size_t row)
 {
     const double *off = t->off + row * t->n, *slope = t->slope + row * t->n;
-    double loss = 0.0, square = 0.0;
+    double loss = 0.0, damping = 0.0;
     for (size_t j = 0; j < t->n; j++) {
         loss += off[j] * slope[j];
-        square += off[j] * off[j];
+        damping += added(t->learned, j) * off[j] * off[j];
     }
-    t->now[row] = (mc_learned_score){loss, loss + t->learned->damp * square};
+    t->now[row] = (mc_learned_score){loss, loss + damping};
 }
 
-/* Values, errors, slopes and scores of all rows. */
-static void measure(const mc_learned_rows *t, const uint8_t *code, const mc_params *params)
+/* Scores all rows. */
+static void measure(const mc_learned_rows *t, const mc_qmat *q)
 {
     const size_t n = t->n, filled = t->rows * n;
     for (size_t r = 0; r < t->rows; r++)
-        mc_grid_decode_row(&t->out.grid, params + r * t->groups, code + r * n, t->groups,
-                           t->out.group, t->value + r * n);
+        mc_grid_decode_row(&q->grid, q->params + r * t->groups, q->code + r * n, t->groups,
+                           q->group, t->value + r * n);
     for (size_t i = 0; i < filled; i++) t->off[i] = (double)t->value[i] - (double)t->t[i];
     memset(t->off + filled, 0, (TILE * n - filled) * sizeof *t->off);
     mc_gemm_f64(TILE, n, n, t->off, n, 0, t->gram, n, 0, 0.0, t->slope, n);
-    for (size_t r = 0; r < t->rows; r++) mc_learned_score_row(t, r);
+    for (size_t r = 0; r < t->rows; r++) score_row(t, r);
 }
 
 /* ---- candidates ---- */
 
-static void keep(mc_learned_rows *t, size_t row, const uint8_t *code, const mc_params *params)
+static void copy_rows(mc_qmat *to, const mc_qmat *from, size_t row, size_t rows)
 {
-    t->best[row] = t->now[row];
-    memcpy(t->out.code + row * t->n, code + row * t->n, t->n);
-    memcpy(t->out.params + row * t->groups, params + row * t->groups, t->groups * sizeof *params);
+    const size_t groups = mc_qmat_groups(to), supers = mc_qmat_supers(to);
+    const size_t at = row * groups, n = rows * groups;
+    memcpy(to->code + row * to->cols, from->code + row * to->cols, rows * to->cols);
+    memcpy(to->params + at, from->params + at, n * sizeof *to->params);
+    if (to->sub) memcpy(to->sub + at, from->sub + at, n * sizeof *to->sub);
+    if (to->super)
+        memcpy(to->super + row * supers, from->super + row * supers,
+               rows * supers * sizeof *to->super);
 }
 
-static void keep_the_better(mc_learned_rows *t, const uint8_t *code, const mc_params *params)
+static void keep_the_better(mc_learned_rows *t)
 {
-    for (size_t r = 0; r < t->rows; r++)
-        if (t->now[r].damped < t->best[r].damped && t->now[r].loss <= t->bar[r])
-            keep(t, r, code, params);
+    for (size_t r = 0; r < t->rows; r++) {
+        if (!(t->now[r].damped < t->held[r].damped && t->now[r].loss <= t->bar[r])) continue;
+        t->held[r] = t->now[r];
+        copy_rows(&t->best, &t->trial, r, 1);
+    }
 }
 
-void mc_learned_offer(mc_learned_rows *t, uint8_t *code, mc_params *params)
+mc_status mc_learned_offer(mc_learned_rows *t, mc_arena scratch, mc_err *err)
 {
-    measure(t, code, params);
-    keep_the_better(t, code, params);
-    for (size_t r = 0; r < t->rows; r++)
-        mc_learned_polish(t, r, code + r * t->n, params + r * t->groups);
-    keep_the_better(t, code, params);
+    const mc_descent descent = {t->gram, &t->learned->compensation.solve, ROUNDS};
+    const mc_descent_rows rows = {&t->trial, 0, t->rows, t->t};
+    measure(t, &t->trial);
+    keep_the_better(t);
+    MC_TRY(mc_descend(&descent, rows, scratch, err));
+    measure(t, &t->trial);
+    keep_the_better(t);
+    return MC_OK;
+}
+
+void mc_learned_reset_trial(mc_learned_rows *t)
+{
+    copy_rows(&t->trial, &t->start, 0, t->rows);
 }
 
 /* ---- tiles ---- */
@@ -253,48 +287,45 @@ static mc_qmat part_of(const mc_qmat *q, size_t first, size_t rows)
     return part;
 }
 
-static void encode_nearest(mc_learned_rows *t, uint8_t *code)
+/* The nearest codes on the numbers of the start. */
+static void try_nearest(mc_learned_rows *t, mc_quant_facts *facts)
 {
+    mc_learned_reset_trial(t);
     for (size_t r = 0; r < t->rows; r++)
-        mc_grid_encode_row(&t->out.grid, t->params + r * t->groups, t->t + r * t->n, t->groups,
-                           t->out.group, code + r * t->n);
+        mc_grid_encode_row(&t->trial.grid, t->trial.params + r * t->groups, t->t + r * t->n,
+                           t->groups, t->trial.group, t->trial.code + r * t->n);
+    measure(t, &t->trial);
+    for (size_t r = 0; r < t->rows; r++) {
+        if (facts && t->learned->start != MC_START_SWEEP) facts->start += t->now[r].loss;
+        if (!(t->now[r].loss < t->bar[r])) continue;
+        t->bar[r] = t->now[r].loss;
+        t->held[r] = t->now[r];
+        copy_rows(&t->best, &t->trial, r, 1);
+    }
 }
 
-void mc_learned_begin(mc_learned_rows *t, size_t first, mc_quant_facts *facts)
+mc_status mc_learned_begin(mc_learned_rows *t, size_t first, mc_quant_facts *facts,
+                           mc_arena scratch, mc_err *err)
 {
     const size_t left = t->all->rows - first;
     t->rows = left < TILE ? left : TILE;
     t->t = t->target + first * t->n;
-    t->out = part_of(t->all, first, t->rows);
-    memcpy(t->start, t->out.code, t->rows * t->n);
-    memcpy(t->params, t->out.params, t->rows * t->groups * sizeof *t->params);
-
-    measure(t, t->start, t->params);
+    t->best = part_of(t->all, first, t->rows);
+    copy_rows(&t->start, &t->best, 0, t->rows);
+    measure(t, &t->start);
     for (size_t r = 0; r < t->rows; r++) {
-        t->best[r] = t->now[r];
+        t->held[r] = t->now[r];
         t->bar[r] = t->now[r].loss;
     }
-    encode_nearest(t, t->trial);
-    measure(t, t->trial, t->params);
-    for (size_t r = 0; r < t->rows; r++) {
-        if (facts) facts->start += t->now[r].loss;
-        if (t->now[r].loss < t->bar[r]) {
-            t->bar[r] = t->now[r].loss;
-            keep(t, r, t->trial, t->params);
-        }
-    }
-    const size_t params = t->rows * t->groups * sizeof *t->params;
-    memcpy(t->trial, t->start, t->rows * t->n);
-    memcpy(t->trial_params, t->params, params);
-    mc_learned_offer(t, t->trial, t->trial_params);
-    if (t->learned->start != MC_START_SWEEP) return;
-    memcpy(t->start, t->trial, t->rows * t->n);
-    memcpy(t->params, t->trial_params, params);
+    try_nearest(t, facts);
+    if (t->learned->start == MC_START_SWEEP) return MC_OK; /* it has descended already */
+    mc_learned_reset_trial(t);
+    return mc_learned_offer(t, scratch, err);
 }
 
 void mc_learned_end(const mc_learned_rows *t, mc_quant_facts *facts)
 {
-    for (size_t r = 0; facts && r < t->rows; r++) facts->end += t->best[r].loss;
+    for (size_t r = 0; facts && r < t->rows; r++) facts->end += t->held[r].loss;
 }
 
 /* ---- iterations ---- */

@@ -33,12 +33,10 @@ typedef enum {
 typedef struct {
     size_t n;
     mc_learned_start start;
-    double unit;        /* mean of G's diagonal over columns that live; 1 when none does */
-    double damp;        /* added to G's diagonal */
-    bool scales;        /* scales and offsets may move; two-level ones never do */
-    const float *gram;  /* n x n: (G + damp I) / unit */
-    const float *worth; /* n: its diagonal */
-    mc_compensation compensation; /* cross is NULL where there is one stream */
+    double unit;                  /* mean of G's diagonal over columns that live; 1 when none does */
+    const float *gram;            /* n x n: (G + damping) / unit */
+    const float *worth;           /* n: its diagonal */
+    mc_compensation compensation; /* of the target; its factor says what the damping is */
     mc_quant_setup sweep;         /* of MC_START_SWEEP */
     const void *swept;            /* what its method has prepared */
 } mc_learned;
@@ -46,7 +44,6 @@ typedef struct {
 typedef struct {
     mc_learned_start start;
     double damp; /* of the mean of G's diagonal */
-    bool scales;
 } mc_learned_rule;
 
 /* Fails (MC_E_FORMAT) when a moment is not finite, naming the columns. The result lives in mem. */
@@ -58,57 +55,50 @@ size_t mc_learned_prepare_bytes(size_t n);
 
 typedef struct {
     double loss;   /* d G d^T */
-    double damped; /* d (G + damp) d^T */
+    double damped; /* d (G + damping) d^T */
 } mc_learned_score;
 
 /* The job's rows, and the tile of them that is being learned. */
 typedef struct {
     const mc_learned *learned;
-    const double *gram; /* G */
+    const double *gram;  /* G */
     const float *target; /* t, of all rows of the job */
     size_t n, groups;    /* columns and groups of a row */
     mc_qmat *all;
 
-    const float *t; /* rows x n: the tile's part of the target */
+    const float *t;         /* rows x n: the tile's part of the target */
     size_t rows;
-    mc_qmat out;    /* the tile's part of the result: the best so far */
-
-    /* TILE x n: */
-    double *off;    /* d, of what was measured last */
-    double *slope;  /* d G */
-    float *value;   /* v */
-    uint8_t *start; /* codes that learning starts from */
-    uint8_t *trial; /* room for codes to offer */
-    mc_params *params;       /* TILE x groups: the numbers of the start */
-    mc_params *trial_params; /* TILE x groups: room for numbers to offer */
-    double *room;            /* n + group, for polishing */
-    mc_learned_score *now, *best; /* TILE */
-    double *bar;    /* TILE: a loss that may not be exceeded */
+    mc_qmat best;           /* the tile's part of the result: the best so far */
+    mc_qmat start;          /* where learning starts */
+    mc_qmat trial;          /* room for what might be better, super-scales those of the start */
+    double *off, *slope;    /* TILE x n: d, d G of what was measured last */
+    float *value;           /* TILE x n: v */
+    mc_learned_score *now;  /* TILE: of what was measured last */
+    mc_learned_score *held; /* TILE: of the best */
+    double *bar;            /* TILE: a loss that may not be exceeded */
 } mc_learned_rows;
 
-/* Makes the target and the start of all rows of a job; what it needs stays in mem. */
+/* Makes the target and the start of all rows of a job; what it needs stays in mem. The loss of
+ * nearest codes goes to the job's facts here or, where no sweep comes first, in mc_learned_begin. */
 mc_status mc_learned_open(const mc_quant_job *job, mc_qmat *out, mc_arena *mem,
                           mc_learned_rows *rows, mc_err *err);
 size_t mc_learned_scratch(const mc_grid *grid, size_t rows, size_t cols, size_t group);
 
-/* Goes to the tile that begins with row `first`: its best is the start or the nearest codes,
- * polished where that gains; the loss of the nearest codes is added to facts. */
-void mc_learned_begin(mc_learned_rows *rows, size_t first, mc_quant_facts *facts);
+/* Goes to the tile that begins with row `first`: its best is the start or the nearest codes, or the
+ * start after a descent. */
+mc_status mc_learned_begin(mc_learned_rows *rows, size_t first, mc_quant_facts *facts,
+                           mc_arena scratch, mc_err *err);
 
-/* Codes (TILE x n) and numbers of groups that might be better: taken, row by row, where they lower
- * the damped loss and leave the loss at most at that of nearest codes and start; then polished, and
- * asked again. Both are changed. */
-void mc_learned_offer(mc_learned_rows *rows, uint8_t *code, mc_params *params);
-
-/* Moves codes (n), and scales and offsets (groups) where they may, of a row that was measured, as
- * long as that lowers the damped loss; scores it anew. (learned_polish.c) */
-void mc_learned_polish(const mc_learned_rows *rows, size_t row, uint8_t *code, mc_params *params);
-
-/* rows->now of a row, from its off and slope. */
-void mc_learned_score_row(const mc_learned_rows *rows, size_t row);
+/* What rows->trial holds might be better: taken, row by row, where it lowers the damped loss and
+ * leaves the loss at most at that of nearest codes and start; then it descends
+ * (descent_shared.h) and is asked again. Changes rows->trial. */
+mc_status mc_learned_offer(mc_learned_rows *rows, mc_arena scratch, mc_err *err);
 
 /* The loss of the best to facts. */
 void mc_learned_end(const mc_learned_rows *rows, mc_quant_facts *facts);
+
+/* trial <- start. */
+void mc_learned_reset_trial(mc_learned_rows *rows);
 
 /* slope [TILE x n] = d G in units, all rows. */
 void mc_learned_product(const mc_learned *learned, const float *d, float *slope);

@@ -79,9 +79,22 @@ static mc_status load_norm(const rotor *r, const mc_residual_norm *norm, mc_aren
     return MC_OK;
 }
 
-/* May the gains go into what reads the norm? */
-static mc_status check_readers(const rotor *r, const mc_residual_norm *norm, mc_err *err)
+static bool all_have_slots(const rotor *r, const mc_residual_norm *norm)
 {
+    for (size_t i = 0; i < norm->sites; i++)
+        if (!mc_place_slot(&r->job->places->output[norm->site[i]]) ||
+            r->job->places->output[norm->site[i]].norm.scale)
+            return false;
+    return norm->sites > 0;
+}
+
+/* May the gains go into what reads the norm, and its bias somewhere? */
+static mc_status check_norm(const rotor *r, const mc_residual_norm *norm, mc_err *err)
+{
+    mc_arena scratch = *r->mem;
+    norm_numbers n = {.flat = true};
+    MC_TRY(load_norm(r, norm, &scratch, &n, err));
+    if (n.flat) return MC_OK;
     for (size_t i = 0; i < norm->sites; i++) {
         const mc_tensor *w = r->job->places->sites->site[norm->site[i]].weight;
         char text[MC_NODE_TEXT];
@@ -91,16 +104,15 @@ static mc_status check_readers(const rotor *r, const mc_residual_norm *norm, mc_
                            "go into one of them alone: untie them first",
                            w->name, mc_node_show(r->look.graph, norm->node, text));
     }
+    for (size_t i = 0; norm->bias && !all_have_slots(r, norm) && i < r->stream.width; i++) {
+        char text[MC_NODE_TEXT];
+        if (!(fabs(n.inverse[i]) <= 1e3))
+            return mc_fail(err, MC_E_UNSUPPORTED,
+                           "%s has the gain %g at channel %zu and a bias that no reader's bias can "
+                           "take: it cannot be rotated",
+                           mc_node_show(r->look.graph, norm->node, text), n.gain[i], i);
+    }
     return MC_OK;
-}
-
-static bool all_have_slots(const rotor *r, const mc_residual_norm *norm)
-{
-    for (size_t i = 0; i < norm->sites; i++)
-        if (!mc_place_slot(&r->job->places->output[norm->site[i]]) ||
-            r->job->places->output[norm->site[i]].norm.scale)
-            return false;
-    return norm->sites > 0;
 }
 
 /* b + W beta, for matrices as they stand. */
@@ -140,14 +152,6 @@ static mc_status rotate_bias(const rotor *r, const mc_residual_norm *norm, const
         MC_TRY(move_bias(r, norm, n->bias, scratch, err));
         return mc_scale_edit(r->job, norm->bias, MC_EDIT_SET, 0, zero, err);
     }
-    for (size_t i = 0; !n->flat && i < r->stream.width; i++) {
-        char text[MC_NODE_TEXT];
-        if (!(fabs(n->inverse[i]) <= 1e3))
-            return mc_fail(err, MC_E_UNSUPPORTED,
-                           "%s has the gain %g at channel %zu and a bias that no reader's bias can "
-                           "take: it cannot be rotated",
-                           mc_node_show(r->look.graph, norm->node, text), n->gain[i], i);
-    }
     if (!n->flat) MC_TRY(mc_scale_edit(r->job, norm->bias, MC_EDIT_SCALE, 0, n->inverse, err));
     return turn(r->job, norm->bias, 0, &r->q, err);
 }
@@ -156,7 +160,6 @@ static mc_status fold_gain(rotor *r, const mc_residual_norm *norm, const norm_nu
                            mc_arena scratch, mc_err *err)
 {
     if (n->flat) return MC_OK;
-    MC_TRY(check_readers(r, norm, err));
     double *one = MC_NEW(&scratch, double, r->stream.width);
     if (!one) return mc_no_room(err, "a rotation");
     for (size_t i = 0; i < r->stream.width; i++) one[i] = 1.0 - norm->gain_offset;
@@ -266,6 +269,8 @@ static mc_status rotate_stream(rotor *r, mc_err *err)
     MC_TRY(mc_rotation_make((mc_rotate_kind)param[KIND], r->stream.width, (size_t)param[BLOCK],
                             r->job->seed, r->mem, &r->q, err));
     if (r->stream.centres) MC_TRY(keep_means(r, err));
+    for (size_t i = 0; i < r->stream.norms; i++) /* before the first edit */
+        MC_TRY(check_norm(r, &r->stream.norm[i], err));
     for (size_t i = 0; i < r->stream.norms; i++) MC_TRY(rotate_norm(r, &r->stream.norm[i], err));
     return rotate_writers(r, err);
 }

@@ -350,7 +350,8 @@ static int unused_is_zero(const uint8_t *p, unsigned ndim, unsigned form)
         !is_zero(p + MCPK_W_SUB_BITS + 1, 2))
         return 0;
     return form != MCPK_FORM_DENSE ||
-           (is_zero(p + MCPK_W_LEVELS, MCPK_W_SUB_BITS + 1 - MCPK_W_LEVELS) &&
+           (is_zero(p + MCPK_W_LEVELS, MCPK_W_FLAGS - MCPK_W_LEVELS) &&
+            (p[MCPK_W_FLAGS] & ~MCPK_WEIGHT_EDITED) == 0 && p[MCPK_W_SUB_BITS] == 0 &&
             is_zero(p + MCPK_W_GROUP, 8) && is_zero(p + MCPK_W_SUPER, 4));
 }
 

@@ -19,7 +19,7 @@ typedef struct {
     const char *tensor;           /* its weight */
     mc_site_kind kind;
     unsigned input_bits;          /* 16: as it is */
-    mc_act_spec input;            /* its mode, scales and rotation; what it points to is not there */
+    mc_act_spec input;            /* its mode and rotation, how many scales; no numbers */
     double weight_bits;           /* stored bits per weight; of a carried one those of its dtype */
     uint64_t rows;                /* tokens or samples that reached it: experts see few */
     double output_sqnr_db;        /* with the errors of all sites before it */

@@ -16,7 +16,9 @@ static bool same_shape(const mc_weight_spec *spec, const mc_tensor *t)
 
 static mc_status check_pair(const mc_weight_spec *spec, const mc_tensor *t, mc_err *err)
 {
-    if (spec->dtype != t->dtype)
+    const bool rewritten = spec->edited && spec->form == MC_FORM_DENSE && spec->dtype == MC_F32 &&
+                           mc_dtype_about(t->dtype)->to_f32;
+    if (spec->dtype != t->dtype && !rewritten)
         return mc_fail(err, MC_E_MISMATCH,
                        "tensor \"%s\": %s in the container, %s in the reference", spec->name,
                        mc_dtype_about(spec->dtype)->name, mc_dtype_about(t->dtype)->name);

@@ -48,6 +48,7 @@ typedef struct {
     double db;
     size_t finite;
     uint64_t bytes;
+    uint64_t compared; /* parameters of weights that were held against the source's */
     double clipped, zeros;
 } figures;
 
@@ -67,8 +68,10 @@ static void count_quantized(const mc_tensor_report *t, figures *sum, mc_report *
     r->quantized++;
     r->quantized_parameters += t->count;
     sum->bytes += t->bytes;
-    sum->clipped += t->clipped * count;
     sum->zeros += t->zeros * count;
+    if (t->spec->edited) return; /* there is nothing to hold it against */
+    sum->compared += t->count;
+    sum->clipped += t->clipped * count;
     if (t->sqnr_db != (double)INFINITY) {
         sum->db += t->sqnr_db;
         sum->finite++;
@@ -93,7 +96,7 @@ static void sum_up(mc_report *r)
     const double count = (double)r->quantized_parameters;
     r->mean_tensor_sqnr_db = sum.finite ? sum.db / (double)sum.finite : (double)INFINITY;
     r->bits_per_weight = count > 0 ? 8.0 * (double)sum.bytes / count : (double)NAN;
-    r->clipped = count > 0 ? sum.clipped / count : 0.0;
+    r->clipped = sum.compared > 0 ? sum.clipped / (double)sum.compared : 0.0;
     r->zeros = count > 0 ? sum.zeros / count : 0.0;
 }
 

@@ -239,10 +239,29 @@ static mc_status measure_quantized(const piece *p, mc_arena scratch, mc_err *err
     return status;
 }
 
+/* Numbers of a transform's making: finite, and nothing to compare them with. */
+static mc_status measure_edited(const piece *p, mc_arena scratch, mc_err *err)
+{
+    float *v = MC_NEW_RAW(&scratch, float, CHUNK);
+    if (!v) return mc_no_room(err, "a chunk of weights");
+    p->sums->count = p->count;
+    for (uint64_t at = 0; at < p->count; at += CHUNK) {
+        const size_t now = p->count - at < CHUNK ? (size_t)(p->count - at) : CHUNK;
+        MC_TRY(mc_container_to_f32(p->job->c, p->weight, p->first + at, now, v, err));
+        for (size_t i = 0; i < now; i++) p->sums->zeros += v[i] == 0.0f;
+        for (size_t i = 0; i < now; i++)
+            if (!isfinite(v[i]))
+                return mc_fail(err, MC_E_FORMAT, "%s: tensor \"%s\": element %" PRIu64 " is %s",
+                               p->job->c->path, p->spec->name, p->first + at + i, kind_of(v[i]));
+    }
+    return MC_OK;
+}
+
 /* Carried tensors must be the bytes of the source. Their zeros are counted where there are
  * values. */
 static mc_status measure_dense(const piece *p, mc_arena scratch, mc_err *err)
 {
+    if (p->spec->edited) return measure_edited(p, scratch, err);
     uint64_t bytes = 0;
     const unsigned char *stored = mc_container_dense(p->job->c, p->weight, &bytes);
     if (!stored || bytes != p->source->bytes)
@@ -307,6 +326,9 @@ static void report_sums(mc_tensor_report *r, const mc_sums *sums)
     r->entropy_bits = mc_entropy_bits(sums->histogram);
     memcpy(r->histogram, sums->histogram, sizeof r->histogram);
     if (!mc_dtype_about(r->spec->dtype)->to_f32) r->zeros = (double)NAN;
+    if (!r->spec->edited) return;
+    r->sqnr_db = r->relative_error = r->max_abs_error = r->cosine = (double)NAN;
+    if (r->spec->form == MC_FORM_QUANTIZED) r->clipped = (double)NAN;
 }
 
 static mc_status take(void *data, size_t i, void *slot, mc_err *err)

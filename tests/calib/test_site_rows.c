@@ -51,8 +51,8 @@ static void expect_refused(op_case *c, const mc_nd *x, mc_status status, const c
     cr_expect(strstr(err.text, why) && strstr(err.text, site.name), "%s", err.text);
 }
 
-/* y[sample][o][position] is the dot product of row (sample, position) of o's group with row o of the
- * weight; rows taken one by one and all at once must be the same. */
+/* y[sample][o][position] is the dot product of row (sample, position) of o's group with row o of
+ * the weight; rows taken one by one and all at once must be the same. */
 static void check_conv(const op_case *c, const mc_site_rows *r, size_t filters)
 {
     const mc_nd *y = op_out(c, 0);

@@ -203,6 +203,21 @@ Test(stats_file, is_for_one_model_only)
     mc_stats_close(s);
 }
 
+/* The digest of "a", 0, its 4 bytes, "b.c", 0, its 2 bytes, by sha256sum. */
+Test(stats_file, names_a_model_by_its_tensors)
+{
+    scratch_put_model("m.safetensors",
+                      "{\"b.c\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[4,6]},"
+                      "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+                      6);
+    mc_model m = scratch_open("m.safetensors");
+    char hex[MC_SHA256_HEX];
+    mc_err err = {0};
+    cr_assert_eq(mc_stats_hash_model(&m, hex, &err), MC_OK, "%s", err.text);
+    cr_expect_str_eq(hex, "7f2bf332d749a2c8b760e71f17344fe792dc0c54c0f94497c517c4fefb383696");
+    mc_model_close(&m);
+}
+
 /* ---- going on ---- */
 
 Test(stats_file, goes_on_where_it_stopped_and_is_the_same)
@@ -441,6 +456,23 @@ Test(stats_file, of_a_stranger_is_read)
     mc_stats_close(s);
 }
 
+Test(stats_file, takes_names_with_slashes)
+{
+    file_of f;
+    good(&f);
+    f.tensor[0].name = "a/w/rows";
+    f.tensor[1].name = "a/w/sum";
+    f.tensor[2].name = "a/w/square";
+    f.tensor[3].name = "a/w/gram";
+    f.pair[7] = (mc_pair){"weight/a/w/v", "a/w"};
+    put(&f);
+    mc_stats *s = opened("f.st");
+    const mc_stats_entry *e = mc_stats_find(s, "a/w/v");
+    cr_assert_not_null(e);
+    cr_expect(strcmp(e->name, "a/w") == 0 && e->gram);
+    mc_stats_close(s);
+}
+
 Test(stats_file, says_which_metadata_is_wrong)
 {
     static const struct {
@@ -530,11 +562,11 @@ Test(stats_file, refuses_numbers_that_no_sum_can_be)
 {
     file_of f;
     good(&f);
-    moments_refused(&f, 1, (double[]){1, 2, 3}, 1, NAN);
+    moments_refused(&f, 1, (double[]){1, 2, 3}, 1, (double)NAN);
     good(&f);
     moments_refused(&f, 2, (double[]){1, 4, 9}, 2, -1);
     good(&f);
-    moments_refused(&f, 3, (double[]){1, 0, 4, 0, 0, 9}, 4, INFINITY);
+    moments_refused(&f, 3, (double[]){1, 0, 4, 0, 0, 9}, 4, (double)INFINITY);
     good(&f);
     moments_refused(&f, 3, (double[]){1, 0, 4, 0, 0, 9}, 2, -4);
 }

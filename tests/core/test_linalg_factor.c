@@ -258,10 +258,9 @@ Test(linalg_factor, the_first_bad_pivot_is_named)
     cr_assert_not(mc_inverse_factor(N, a, &pivot));
     cr_assert_eq(pivot, 7u, "the reversed matrix meets row 7 behind row 100");
 
-    diagonal(2, (const double[]){1.0, 5e-324}, a);
-    a[3] = DBL_MIN * DBL_MIN; /* 0 */
-    cr_assert_not(mc_inverse_factor(2, a, &pivot));
-    cr_assert_eq(pivot, 1u);
+    diagonal(2, (const double[]){1.0, 5e-324}, a); /* the smallest number has a factor */
+    cr_assert(mc_inverse_factor(2, a, &pivot));
+    cr_assert(a[3] > 1e161 && isfinite(a[3]));
     cr_assert_not(mc_triangle_inverse(2, (double[]){1.0, 0.0, 3.0, 0.0}));
     cr_assert_not(mc_triangle_inverse(1, (double[]){(double)NAN}));
 }

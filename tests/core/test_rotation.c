@@ -183,6 +183,35 @@ Test(rotation, orthogonal_matrices_are_drawn_by_seed)
     cr_assert(fabs(common) < 5.0 / sqrt((double)n), "%g", common);
 }
 
+/* Gram and Schmidt on what Box and Muller make of the seed's words. */
+Test(rotation, orthogonal_matrices_come_from_normal_numbers)
+{
+    enum { SIZE = 4 };
+    const mc_rotation q = make(MC_ROTATE_ORTHOGONAL, SIZE, 0, 77);
+    double x[SIZE][SIZE];
+    for (size_t i = 0; i < SIZE * SIZE; i++) {
+        const mc_rng rng = {77, 0x0a70};
+        const double radius =
+            sqrt(-2.0 * log(((double)mc_rng_u32(rng, i / 2 * 2) + 0.5) / 4294967296.0));
+        const double angle =
+            2.0 * acos(-1.0) * (double)mc_rng_u32(rng, i / 2 * 2 + 1) / 4294967296.0;
+        x[i / SIZE][i % SIZE] = radius * (i % 2 ? sin(angle) : cos(angle));
+    }
+    for (int j = 0; j < SIZE; j++) { /* columns */
+        double length = 0.0;
+        for (int before = 0; before < j; before++) {
+            double sum = 0.0;
+            for (int i = 0; i < SIZE; i++) sum += x[i][j] * x[i][before];
+            for (int i = 0; i < SIZE; i++) x[i][j] -= sum * x[i][before];
+        }
+        for (int i = 0; i < SIZE; i++) length += x[i][j] * x[i][j];
+        for (int i = 0; i < SIZE; i++) x[i][j] /= sqrt(length);
+    }
+    for (int i = 0; i < SIZE; i++)
+        for (int j = 0; j < SIZE; j++)
+            cr_assert(fabs(q.matrix[i * SIZE + j] - x[i][j]) <= 1e-13, "%d, %d", i, j);
+}
+
 /* ---- all ---- */
 
 typedef struct {

@@ -3,7 +3,8 @@
 
     make_corpus.py CORPUS_DIR [MCOMPRESS]
 
-With the program the seeds of the container target are made too. Files that fuzzing adds are kept.
+With the program the seeds of the container target are made too, but those with sites, which its tests' builder made
+(container_builder_sites). Files that fuzzing adds are kept.
 """
 import io
 import json

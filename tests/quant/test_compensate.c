@@ -179,7 +179,7 @@ Test(compensate, refuses_what_is_not_finite)
     mc_err err = {0};
     make_moments(&m, COLS, 100, 36);
     m.m.cross = m.cross;
-    m.cross[2 * COLS + 5] = INFINITY;
+    m.cross[2 * COLS + 5] = HUGE_VAL;
     mc_arena mem = open_exactly(&ready, mc_compensate_prepare_bytes(COLS));
     cr_expect_eq(mc_compensate_prepare(&m.m, 0.01, &mem, &c, &err), MC_E_FORMAT);
     cr_expect_str_eq(err.text, "the cross moment of the inputs is infinite at columns 2 and 5");

@@ -94,19 +94,19 @@ Test(flexround, is_never_worse_than_its_start_and_differs_from_nearest)
     }
 }
 
-Test(flexround, learning_gains_beyond_polishing)
+Test(flexround, learning_gains_beyond_descent)
 {
     static made_moments m;
     static float w[ROWS * COLS];
     make_moments(&m, COLS, 400, 22);
     fill_weights(w, ROWS * COLS, 6);
     const quant_case c = case_of(w, &m, int_grid(2, MC_OFFSET_ZERO, MC_F16));
-    const double polished = error_in_outputs(c, "flexround:iters=0");
-    cr_expect_lt(polished, error_in_outputs(c, "gptq"));
-    cr_expect_lt(error_in_outputs(c, "flexround:iters=300"), polished);
+    const double descended = error_in_outputs(c, "flexround:iters=0");
+    cr_expect_leq(descended, error_in_outputs(c, "gptq"));
+    cr_expect_lt(error_in_outputs(c, "flexround:iters=300"), descended);
 }
 
-/* Scales may move, but only to what can be stored; two-level scales and scales=0 stay. */
+/* Scales may move, but only to what can be stored. */
 Test(flexround, stores_the_scales_that_its_codes_are_for)
 {
     static made_moments m;
@@ -116,8 +116,6 @@ Test(flexround, stores_the_scales_that_its_codes_are_for)
     quant_case c = case_of(w, &m, int_grid(3, MC_OFFSET_NONE, MC_BF16));
     c.setup = "flexround:iters=50,start=0";
     quant_result learned = quantize(c);
-    c.setup = "flexround:iters=50,start=0,scales=0";
-    quant_result kept = quantize(c);
     c.setup = "mse";
     quant_result fitted = quantize(c);
     size_t moved = 0;
@@ -125,12 +123,10 @@ Test(flexround, stores_the_scales_that_its_codes_are_for)
         const float scale = learned.q.params[i].scale;
         cr_expect_eq(mc_round_to(MC_BF16, scale), scale);
         cr_expect_gt(scale, 0.0f);
-        cr_expect_eq(kept.q.params[i].scale, fitted.q.params[i].scale);
         moved += scale != fitted.q.params[i].scale;
     }
     cr_expect_gt(moved, 0u);
     close_result(&learned);
-    close_result(&kept);
     close_result(&fitted);
 }
 

@@ -12,18 +12,19 @@ import sys
 
 import numpy as np
 
-ROWS, COLUMNS, GROUP, TOKENS = 9, 160, 16, 400
+ROWS, COLUMNS, GROUP, TOKENS = 9, 144, 16, 400
 
 
 def inputs():
-    """Correlated inputs of the quantized model, and those of the float model."""
+    """Weights, the Gram of correlated inputs x (whole numbers, so that it is exact), and the matrix by
+    which the inputs of the float model differ: y = x + x A / 64."""
     rng = np.random.default_rng(20240604)
     mix = np.eye(COLUMNS) + 0.5 * rng.standard_normal((COLUMNS, COLUMNS)) / np.sqrt(COLUMNS)
     size = np.exp(0.8 * rng.standard_normal(COLUMNS))
-    x = (rng.standard_normal((TOKENS, COLUMNS)) @ mix) * size
-    y = x + 0.1 * x @ (rng.standard_normal((COLUMNS, COLUMNS)) / np.sqrt(COLUMNS))
+    x = np.rint(4 * (rng.standard_normal((TOKENS, COLUMNS)) @ mix) * size)
+    differs = np.rint(64 * 0.1 * rng.standard_normal((COLUMNS, COLUMNS)) / np.sqrt(COLUMNS))
     w = (0.05 * rng.standard_t(4, (ROWS, COLUMNS))).astype(np.float32)
-    return w, x, y
+    return w, x.T @ x, differs
 
 
 def values(w, scale):
@@ -78,8 +79,8 @@ def sweep(w, gram, order, static, cross=None, alpha=0.0):
 
 
 def main(out):
-    w, x, y = inputs()
-    gram, cross = x.T @ x, (y - x).T @ x
+    w, gram, differs = inputs()
+    cross = differs.T / 64 @ gram  # sum of (y - x) x^T
     order = orders(np.diag(gram))
     target = w.astype(np.float64) @ (np.eye(COLUMNS) + cross @ np.linalg.inv(damped(gram)))
     cases = {
@@ -89,11 +90,11 @@ def main(out):
         "gptaq_published": sweep(w, gram, order[1], True, cross, 0.25),
         "gptaq": sweep(target.astype(np.float32), gram, order[1], True),
     }
-    arrays = {"w": w, "gram": gram, "cross": cross}
+    arrays = {"w": w, "gram": gram.astype(np.int32), "differs": differs.astype(np.int8)}
     for name, (code, scale) in cases.items():
         arrays[name] = code
         arrays[name + "_scale"] = scale.astype(np.float32)
-    np.savez(out, **arrays)
+    np.savez_compressed(out, **arrays)
 
 
 if __name__ == "__main__":

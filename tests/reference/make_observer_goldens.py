@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Golden answers of the entropy observer: tests/golden/observers/NAME.txt.
 
-    make_observer_goldens.py OUT
+    make_observer_goldens.py [FOLDER]      default: tests/golden/observers
 
 Each file holds a histogram and the stretch of bins that the published calibration keeps, computed
 naively: for every candidate, distributions P and Q are built bin by bin. Candidates whose divergences
@@ -123,7 +123,8 @@ def distributions(rng):
 
 
 def main():
-    out = sys.argv[1]
+    here = os.path.dirname(os.path.abspath(__file__))
+    out = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "../golden/observers")
     for name, x in distributions(np.random.default_rng(23)):
         x = x.astype(np.float32)
         widening, counts = histogram(x)

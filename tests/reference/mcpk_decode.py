@@ -147,13 +147,13 @@ class Weight:
             product *= d
         need(self.rows * self.cols == product, "rows x columns is not the product of the dimensions")
         if self.form == 1:
-            need(record[17:22] == bytes(5) and self.group == 0 and self.super == 0, "unused fields")
+            need(record[17:20] == bytes(3) and self.flags & ~8 == 0 and record[21] == 0 and self.group == 0 and self.super == 0, "unused fields")
         else:
             self.check_grid()
 
     def check_grid(self):
         need(1 <= self.levels <= 13, "levels %d are unknown" % self.levels)
-        need(self.offset_kind <= 2 and self.flags <= 7, "offset kind or flags are unknown")
+        need(self.offset_kind <= 2 and self.flags <= 15, "offset kind or flags are unknown")
         need(not self.flags & 4 or self.ndim >= 2 and self.rows == self.dims[self.ndim - 1], "transposed")
         need(self.scale_dtype in SCALE_DTYPES, "scale dtype %d" % self.scale_dtype)
         need(self.rows * self.cols > 0, "an empty quantized weight")

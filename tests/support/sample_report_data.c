@@ -2,6 +2,7 @@
  * counts, intervals and histograms are of the same samples. */
 #include "tests/support/sample_report.h"
 
+#include "core/act.h"
 #include "verify/judge.h"
 
 #include <math.h>
@@ -37,6 +38,7 @@ static void add_sites(sample_report *sample, mc_data_report *d)
             .tensor = t->name,
             .kind = strstr(name, "embed") ? MC_SITE_EMBEDDING : MC_SITE_LINEAR,
             .input_bits = strstr(name, "embed") ? 16 : 8,
+            .input = strstr(name, "embed") ? (mc_act_spec){0} : mc_act_dynamic(8),
             .weight_bits = t->bits_per_weight,
             .rows = 1536,
             .output_sqnr_db = t->sqnr_db + 1.5 - before,

@@ -42,34 +42,95 @@ static void draw_input(transformed *t, size_t batch, size_t i)
 
 /* ---- opening ---- */
 
+static void open_region(transformed *t)
+{
+    cr_assert_eq(mc_region_open(&t->region, REGION_BYTES, &t->err), MC_OK);
+}
+
 transformed transformed_open(const char *path)
 {
-    static const char *const skip[] = {"batchnorm", NULL};
     transformed t = {.online = true};
     cr_assert_eq(mc_model_open(path, NULL, &t.model, &t.err), MC_OK, "%s", t.err.text);
     cr_assert_not_null(t.model.graph, "%s", t.model.no_graph ? t.model.no_graph : "");
-    cr_assert_eq(mc_region_open(&t.region, REGION_BYTES, &t.err), MC_OK);
-    mc_arena *mem = MC_NEW(&t.region.arena, mc_arena, 1); /* of the edits: must not move */
-    cr_assert_not_null(mem);
-    mc_arena *own = &t.region.arena;
-    *mem = (mc_arena){own->at, own->at + REGION_BYTES / 4};
-    own->at = mem->end;
-    cr_assert_eq(mc_graph_prepare(t.model.graph, skip, own, &t.graph, &t.err), MC_OK, "%s",
-                 t.err.text);
-    t.sites = MC_NEW(own, mc_sites, 1);
-    cr_assert_not_null(t.sites);
-    cr_assert_eq(mc_sites_find(t.graph, own, t.sites, &t.err), MC_OK);
-    cr_assert_eq(mc_places_find(t.graph, t.sites, own, &t.places, &t.err), MC_OK, "%s",
-                 t.err.text);
-    cr_assert_eq(mc_edits_open(&t.model, mem, &t.edits, &t.err), MC_OK, "%s", t.err.text);
-    t.hadamard = MC_NEW(own, uint32_t, t.sites->sites + 1);
-    cr_assert_not_null(t.hadamard);
-    cr_assert_leq(t.graph->inputs, (size_t)TRANSFORMED_INPUTS);
-    for (size_t b = 0; b < TRANSFORMED_BATCHES; b++)
-        for (size_t i = 0; i < t.graph->inputs; i++) draw_input(&t, b, i);
-    t.grid = (mc_grid){.levels = mc_levels_int(4), .scale_dtype = MC_F16};
-    cr_assert_eq(mc_quant_setup_parse("mse", &t.rounding, &t.err), MC_OK);
+    open_region(&t);
+    transformed_ready(&t);
     return t;
+}
+
+/* Two arenas that do not move with the struct: of the graph, and of the edits. */
+static mc_arena *arena_of(transformed *t, size_t bytes)
+{
+    mc_arena *own = &t->region.arena, *mem = MC_NEW(own, mc_arena, 1);
+    cr_assert_not_null(mem);
+    *mem = (mc_arena){own->at, own->at + bytes};
+    own->at = mem->end;
+    return mem;
+}
+
+void transformed_ready(transformed *t)
+{
+    static const char *const skip[] = {"batchnorm", NULL};
+    mc_arena *own = &t->region.arena, *mem = arena_of(t, REGION_BYTES / 4);
+    cr_assert_eq(mc_graph_prepare(t->model.graph, skip, own, &t->graph, &t->err), MC_OK, "%s",
+                 t->err.text);
+    t->sites = MC_NEW(own, mc_sites, 1);
+    cr_assert_not_null(t->sites);
+    cr_assert_eq(mc_sites_find(t->graph, own, t->sites, &t->err), MC_OK);
+    cr_assert_eq(mc_places_find(t->graph, t->sites, own, &t->places, &t->err), MC_OK, "%s",
+                 t->err.text);
+    cr_assert_eq(mc_edits_open(&t->model, mem, &t->edits, &t->err), MC_OK, "%s", t->err.text);
+    t->hadamard = MC_NEW(own, uint32_t, t->sites->sites + 1);
+    cr_assert_not_null(t->hadamard);
+    cr_assert_leq(t->graph->inputs, (size_t)TRANSFORMED_INPUTS);
+    for (size_t b = 0; b < TRANSFORMED_BATCHES; b++)
+        for (size_t i = 0; i < t->graph->inputs; i++) draw_input(t, b, i);
+    t->grid = (mc_grid){.levels = mc_levels_int(4), .scale_dtype = MC_F16};
+    cr_assert_eq(mc_quant_setup_parse("mse", &t->rounding, &t->err), MC_OK);
+}
+
+/* ---- graphs of one's own ---- */
+
+enum { TENSORS = 32, OPSET = 23 };
+
+transformed transformed_begin(void)
+{
+    transformed t = {.online = true};
+    open_region(&t);
+    t.model.graph = mc_graph_new(arena_of(&t, REGION_BYTES / 64), "toy");
+    t.model.tensor = MC_NEW(&t.region.arena, mc_tensor, TENSORS);
+    cr_assert(t.model.graph && t.model.tensor);
+    return t;
+}
+
+mc_id transformed_in(transformed *t, int ndim, const int64_t *dim)
+{
+    return mc_graph_add_input(t->model.graph, "x", MC_F32, ndim, dim);
+}
+
+/* Names must come in rising order: mc_model_find searches by halves. */
+mc_id transformed_weight(transformed *t, const char *name, int ndim, const uint64_t *dim,
+                         const float *x)
+{
+    mc_tensor *tensor = &t->model.tensor[t->model.tensors++];
+    cr_assert_leq(t->model.tensors, (size_t)TENSORS);
+    cr_assert(t->model.tensors < 2 || strcmp(tensor[-1].name, name) < 0, "%s", name);
+    *tensor = (mc_tensor){.name = name, .dtype = MC_F32, .ndim = ndim, .count = 1};
+    for (int d = 0; d < ndim; d++) tensor->count *= tensor->dim[d] = dim[d];
+    tensor->bytes = tensor->count * sizeof(float);
+    float *data = MC_NEW(&t->region.arena, float, (size_t)tensor->count);
+    cr_assert_not_null(data);
+    const mc_rng rng = {.seed = 5, .stream = t->model.tensors};
+    for (size_t i = 0; i < tensor->count; i++) data[i] = x ? x[i] : mc_rng_unit(rng, i) - 0.5f;
+    tensor->data = (const unsigned char *)data;
+    return mc_graph_add_constant(t->model.graph, tensor);
+}
+
+mc_id transformed_node(transformed *t, const char *op, const char *name, const mc_id *in,
+                       size_t ins)
+{
+    const mc_id out = mc_graph_apply(t->model.graph, "", op, OPSET, in, ins, name);
+    cr_assert_neq(out, MC_NONE);
+    return out;
 }
 
 void transformed_close(transformed *t)
@@ -292,14 +353,64 @@ static void collect(const transformed *t, const mc_input_group *group, mc_arena 
     for (size_t i = 0; i < c->channels; i++) c->mean_abs[i] /= c->count;
 }
 
+/* What the device makes of a row before it rounds it. */
+static void turn(const transformed *t, const mc_input_group *group, float *x, size_t n,
+                 mc_arena scratch)
+{
+    const uint32_t block = t->hadamard[group->site[0]];
+    mc_rotation q;
+    mc_err err = {0};
+    if (block == 0) return;
+    cr_assert_eq(mc_rotation_make(MC_ROTATE_HADAMARD, n, block, 0, &scratch, &q, &err), MC_OK);
+    mc_rotate_f32(&q, false, x, 1, n, scratch);
+}
+
+typedef struct {
+    const transformed *t;
+    const mc_input_group *group;
+    size_t channels;
+    float *most;
+    mc_arena *mem;
+} largest;
+
+static void watch_largest(void *to, const mc_run *run, mc_id node)
+{
+    const largest *l = to;
+    const mc_site *site = &l->t->sites->site[l->group->site[0]];
+    if (node != site->node) return;
+    mc_arena scratch = *l->mem;
+    const mc_nd *x = mc_run_value(run, l->group->value);
+    float *row = MC_NEW(&scratch, float, l->channels);
+    cr_assert(x && row && site->kind == MC_SITE_LINEAR && x->count % l->channels == 0);
+    for (size_t at = 0; at < x->count; at += l->channels) {
+        memcpy(row, (const float *)x->data + at, l->channels * sizeof *row);
+        turn(l->t, l->group, row, l->channels, scratch);
+        for (size_t i = 0; i < l->channels; i++) l->most[i] = fmaxf(l->most[i], fabsf(row[i]));
+    }
+}
+
 void transformed_absmax(const transformed *t, const mc_input_group *group, size_t channels,
                         float *most)
 {
-    mc_arena scratch = t->region.arena;
-    collector c;
-    collect(t, group, &scratch, &c);
-    cr_assert_eq(c.channels, channels);
-    memcpy(most, c.absmax, channels * sizeof *most);
+    mc_arena mem = t->region.arena;
+    largest l = {t, group, channels, most, &mem};
+    const running r = {.graph = t->graph,
+                       .weights = mc_edits_weights(t->edits),
+                       .sites = t->sites,
+                       .act = acts(t, &mem),
+                       .watch = watch_largest,
+                       .to = &l};
+    memset(most, 0, channels * sizeof *most);
+    for (size_t b = 0; b < TRANSFORMED_BATCHES; b++) run_batch(t, &r, b, NULL, NULL);
+}
+
+void transformed_edit(transformed *t, const char *name, mc_edit_kind kind, int axis,
+                      const double *vector)
+{
+    const mc_tensor *tensor = mc_model_find(&t->model, name);
+    const mc_edit edit = {.kind = kind, .axis = axis, .vector = vector};
+    cr_assert_not_null(tensor, "%s", name);
+    cr_assert_eq(mc_edits_add(t->edits, tensor, &edit, &t->err), MC_OK, "%s", t->err.text);
 }
 
 /* ---- transforming ---- */

@@ -31,6 +31,19 @@ typedef struct {
 } transformed;
 
 transformed transformed_open(const char *path);
+
+/* A graph of one's own: between these two, tensors and nodes are added to t.model. */
+transformed transformed_begin(void);
+void transformed_ready(transformed *t);
+
+/* A graph input of floats; a tensor of small numbers, or the given ones; a node of ai.onnx version
+ * 23 whose output is named after it. Attributes may follow (mc_node_add_…, t.model.graph). */
+mc_id transformed_in(transformed *t, int ndim, const int64_t *dim);
+mc_id transformed_weight(transformed *t, const char *name, int ndim, const uint64_t *dim,
+                         const float *x);
+mc_id transformed_node(transformed *t, const char *op, const char *name, const mc_id *in,
+                       size_t ins);
+
 void transformed_close(transformed *t);
 
 /* Begins the transform, then walks all groups with what the edited model's inputs are; `param` NULL:
@@ -42,13 +55,17 @@ void transformed_apply(transformed *t, const char *name, const double *param);
  * infinite when something is not a number. */
 double transformed_distance(const transformed *t);
 
-/* The same with the edits of the batchnorm pass run, as it is where a model is used. */
+/* The same on the graph that went through all passes, batchnorm too. */
 double transformed_distance_with_passes(const transformed *t);
 
-/* The input of a group in the model with its edits, over all batches; its rows go to `see`. Each
- * channel's largest |x|: most[channels]. */
+/* The largest |x| of each channel of a group's input, over all batches, in the model with its edits
+ * and with the rotation that the device does: most[channels]. */
 void transformed_absmax(const transformed *t, const mc_input_group *group, size_t channels,
                         float *most);
+
+/* Edits a tensor along an axis. */
+void transformed_edit(transformed *t, const char *name, mc_edit_kind kind, int axis,
+                      const double *vector);
 
 /* The place whose consumer is called so (the first that has it in its name), or NULL. */
 const mc_place *transformed_place(const transformed *t, const char *consumer);

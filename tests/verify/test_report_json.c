@@ -210,6 +210,21 @@ Test(report_json, numerics_say_what_was_not_measured)
     done();
 }
 
+Test(report_json, caches_say_which_attentions_took_part)
+{
+    sample_report_open(&s, 1, true);
+    mc_data_report *d = sample_report_data(&s);
+    s.report.numerics.kv_bits = 4;
+    s.report.numerics.kv_measured = true;
+    d->kv_applied = 6;
+    read_back();
+    cr_expect_str_eq(text_at("numerics/kv_cache"), "int4, measured");
+    cr_expect_eq(num_at("numerics/kv_applied"), 6.0);
+    cr_expect_eq(num_at("numerics/kv_left"), 0.0);
+    cr_expect(is_null("numerics/kv_left_because"));
+    done();
+}
+
 Test(report_json, what_is_not_known_is_null)
 {
     sample_report_open(&s, 0, false);
@@ -268,6 +283,13 @@ Test(report_json, sites_are_in_the_order_of_the_graph)
     cr_expect_eq(num_at("sites/0/own_output_sqnr_db"), d->site[0].own_output_sqnr_db);
     cr_expect_eq(num_at("sites/0/weight_bits"), d->site[0].weight_bits);
     cr_expect_eq(num_at("sites/0/input_bits"), 8.0);
+    cr_expect_str_eq(text_at("sites/0/input/mode"), "dynamic");
+    cr_expect_eq(num_at("sites/0/input/bits"), 8.0);
+    cr_expect_eq(num_at("sites/0/input/scales"), 0.0);
+    cr_expect_eq(num_at("sites/0/input/hadamard"), 0.0);
+    cr_expect_not(mc_json_as_bool(at("sites/0/input/asymmetric"), true));
+    cr_expect_str_eq(text_at("sites/1/input/mode"), "float");
+    cr_expect_eq(num_at("sites/1/input/bits"), 16.0);
     cr_expect_eq(num_at("sites/0/rows"), 1536.0);
     cr_expect(is_null("sites/1/output_sqnr_db"));
     cr_expect(mc_json_as_bool(at("sites/1/exact"), false));
