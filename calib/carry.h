@@ -1,5 +1,5 @@
-/* Values of many samples that wait between the stages of a walk (walk.h): for each value a column of
- * tensors, one a sample. In memory, or in unnamed scratch files whose pages need not stay. */
+/* Values of many samples that wait between the stages of a walk (walk.h): for each value a column
+ * of tensors, one a sample. In memory, or in unnamed scratch files whose pages need not stay. */
 #ifndef MC_CALIB_CARRY_H
 #define MC_CALIB_CARRY_H
 

@@ -12,8 +12,8 @@ typedef struct {
     size_t samples;
 } mc_outer_rows;
 
-/* out[m x n] is set. Groups must be 1. The pieces follow from m alone, so the sum does not depend on
- * threads. MC_E_FORMAT: rows that do not belong together. */
+/* out[m x n] is set. Groups must be 1. The pieces follow from m alone, so the sum does not depend
+ * on threads. MC_E_FORMAT: rows that do not belong together. */
 mc_status mc_outer_sum(const mc_outer_rows *rows, mc_pool *pool, double *out, mc_err *err);
 
 /* Scratch of each thread of the pool that it takes. */

@@ -1,5 +1,5 @@
-/* Cutting a graph into stages. Constants, and what depends on them alone, belong to every stage that
- * needs them; the executor computes them when it opens the stage. */
+/* Cutting a graph into stages. Constants, and what depends on them alone, belong to every stage
+ * that needs them; the executor computes them when it opens the stage. */
 #include "calib/stage.h"
 
 #include "core/graph_walk.h"

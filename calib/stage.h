@@ -10,7 +10,7 @@
 #include "core/input_group.h"
 
 typedef struct {
-    const mc_graph *graph;         /* the execution graph, ordered; without it nothing below holds */
+    const mc_graph *graph;         /* the execution graph, ordered; must outlive this */
     const mc_sites *sites;
     const mc_input_groups *groups;
     mc_id *first;                  /* stages + 1: stage s is nodes [first[s], first[s + 1]) */

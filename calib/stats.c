@@ -16,7 +16,7 @@ mc_moments mc_moments_of_group(const mc_moments *all, size_t group)
     return one;
 }
 
-/* ---- d G d^T, tile by tile: rows that meet BLAS together, and blocks of the upper half of G ---- */
+/* ---- d G d^T, tile by tile: rows that meet BLAS together, blocks of the upper half ---- */
 
 enum { TILE = 64, BLOCK = 128 };
 

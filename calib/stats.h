@@ -16,8 +16,8 @@ typedef struct {
     size_t n;             /* columns */
     size_t groups;        /* of a grouped convolution, else 1 */
     uint64_t rows;        /* seen by each group */
-    const double *gram;   /* groups x n x n, symmetric, both halves: sum of x x^T; NULL: not there */
-    const double *cross;  /* groups x n x n: sum of (y - x) x^T, where y is the same row in the float
+    const double *gram;   /* groups x n x n, both halves: sum of x x^T; NULL: not there */
+    const double *cross;  /* groups x n x n: sum of (y - x) x^T, y being the same row in the float
                              model; NULL: there is one stream, y = x */
     const double *sum;    /* groups x n: sum of x */
     const double *shift;  /* groups x n: sum of y - x; NULL as cross */

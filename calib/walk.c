@@ -248,7 +248,7 @@ static mc_status check_input(const mc_walk *walk, unsigned s, mc_err *err)
         if (bad == x.count) continue;
         const mc_site *site = &walk->options.stages->sites->site[walk->group->site[0]];
         return mc_fail(err, MC_E_FORMAT,
-                       "%s: the input of site \"%s\" is not finite: element %zu of sample %zu is %g",
+                       "%s: input of site \"%s\" is not finite: element %zu of sample %zu is %g",
                        walk->options.name, site->name, bad, i,
                        (double)((const float *)x.data)[bad]);
     }

@@ -11,7 +11,7 @@
 #include "verify/lockstep.h"
 #include "verify/logits_file.h"
 #include "verify/outcome.h"
-#include "verify/stats.h"
+#include "verify/paired.h"
 
 typedef struct mc_judge mc_judge;
 

@@ -1,6 +1,6 @@
 /* Classification: the first output holds a score for each class. */
 #include "verify/judge.h"
-#include "verify/stats.h"
+#include "verify/paired.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The statistics behind the figures of a data set. */
-#include "verify/stats.h"
+#include "verify/paired.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* The statistics of paired comparisons against closed forms, published numbers, and the plain way
  * of computing the same. */
-#include "verify/stats.h"
+#include "verify/paired.h"
 
 #include "core/rng.h"
 

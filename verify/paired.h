@@ -1,6 +1,6 @@
 /* Statistics of paired comparisons. */
-#ifndef MC_VERIFY_STATS_H
-#define MC_VERIFY_STATS_H
+#ifndef MC_VERIFY_PAIRED_H
+#define MC_VERIFY_PAIRED_H
 
 #include <math.h>
 #include <stdbool.h>
