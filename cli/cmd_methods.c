@@ -1,36 +1,134 @@
-/* methods: the table of ways to choose codes. */
+/* methods: the tables of transforms, methods, corrections, observers and presets. */
 #include "cli/commands.h"
+#include "calib/observe.h"
 #include "cli/output.h"
-#include "quant/quant.h"
+#include "cli/presets.h"
+#include "quant/chain.h"
 
-static const mc_quant_param *param_at(const mc_quant_method *method, size_t i)
+/* One line of the table, whatever it is a method for. */
+typedef struct {
+    const char *kind, *name, *summary, *needs, *cost, *paper;
+    const mc_setup_param *params; /* NULL: none */
+} row;
+
+typedef bool (*row_fn)(size_t i, row *out);
+
+static bool transform_at(size_t i, row *out)
 {
-    return i < MC_QUANT_PARAMS && method->params[i].key ? &method->params[i] : NULL;
+    const mc_transform *t = mc_transform_at(i);
+    if (t) *out = (row){"transform", t->name, t->summary, t->needs, t->cost, t->paper, t->params};
+    return t != NULL;
 }
 
-/* At most three decimals, none that say nothing. */
-static void add_number(mc_text *text, double value)
+static bool rounding_at(size_t i, row *out)
 {
-    int decimals = 0;
-    for (double scaled = value; decimals < 3 && scaled != (double)(int64_t)scaled; decimals++)
-        scaled *= 10.0;
-    mc_text_add_fixed(text, value, decimals);
+    const mc_quant_method *m = mc_quant_at(i);
+    if (m) *out = (row){"rounding", m->name, m->summary, m->needs, m->cost, m->paper, m->params};
+    return m != NULL;
 }
 
-static void add_method(mc_text *text, const mc_quant_method *method)
+static bool correction_at(size_t i, row *out)
 {
-    mc_text_addf(text, "%s: %s\n", method->name, method->summary);
-    mc_text_addf(text, "    needs %s\n    %s\n", method->needs, method->paper);
-    const mc_quant_param *param;
-    for (size_t i = 0; (param = param_at(method, i)); i++) {
+    const mc_correction *c = mc_correction_at(i);
+    if (c) *out = (row){"correction", c->name, c->summary, c->needs, c->cost, c->paper, NULL};
+    return c != NULL;
+}
+
+static bool observer_at(size_t i, row *out)
+{
+    const mc_observer *o = mc_observer_at(i);
+    if (o) *out = (row){"observer", o->name, o->summary, "calibration data",
+                    "a histogram of every input, 1 ns per value", o->paper, o->params};
+    return o != NULL;
+}
+
+static const struct {
+    const char *title;
+    row_fn at;
+} tables[] = {
+    {"Transforms, which keep what the model computes; any number, first in --method", transform_at},
+    {"Methods that choose codes; one, the last of --method but for corrections", rounding_at},
+    {"Corrections; compensate in front of the method, bias behind it", correction_at},
+    {"Observers of static activations (--act static --observer NAME)", observer_at},
+};
+
+enum { TABLES = sizeof tables / sizeof tables[0] };
+
+static const mc_setup_param *param_at(const row *r, size_t i)
+{
+    return r->params && i < MC_SETUP_PARAMS && r->params[i].key ? &r->params[i] : NULL;
+}
+
+static void add_row(mc_text *text, const row *r)
+{
+    mc_text_addf(text, "%s: %s\n", r->name, r->summary);
+    mc_text_addf(text, "    needs %s\n    costs %s\n    %s\n", r->needs, r->cost, r->paper);
+    const mc_setup_param *param;
+    for (size_t i = 0; (param = param_at(r, i)); i++) {
         mc_text_addf(text, "    %s=", param->key);
-        add_number(text, param->usual);
+        mc_text_add_short(text, param->usual);
         mc_text_add(text, " (");
-        add_number(text, param->least);
+        mc_text_add_short(text, param->least);
         mc_text_add(text, " to ");
-        add_number(text, param->most);
+        mc_text_add_short(text, param->most);
         mc_text_addf(text, "): %s\n", param->summary);
     }
+}
+
+static void add_presets(mc_text *text)
+{
+    mc_text_add(text, "Presets (--preset NAME); what the command line says itself wins\n");
+    const mc_preset *preset;
+    for (size_t i = 0; (preset = mc_preset_at(i)); i++)
+        mc_text_addf(text, "\n%s: %s\n    %s\n", preset->name, preset->summary, preset->options);
+}
+
+static mc_status run_text(mc_err *err)
+{
+    mc_text text;
+    mc_text_open(&text);
+    for (size_t t = 0; t < TABLES; t++) {
+        row r;
+        mc_text_addf(&text, "%s\n", tables[t].title);
+        for (size_t i = 0; tables[t].at(i, &r); i++) {
+            mc_text_add(&text, "\n");
+            add_row(&text, &r);
+        }
+        mc_text_add(&text, "\n\n");
+    }
+    add_presets(&text);
+    return mc_print_text(&text, err);
+}
+
+/* ---- JSON ---- */
+
+static void add_params_json(mc_json_out *json, const row *r)
+{
+    const mc_setup_param *param;
+    mc_json_array(json, "parameters");
+    for (size_t p = 0; (param = param_at(r, p)); p++) {
+        mc_json_object(json, NULL);
+        mc_json_text(json, "key", param->key);
+        mc_json_text(json, "summary", param->summary);
+        mc_json_num(json, "least", param->least);
+        mc_json_num(json, "most", param->most);
+        mc_json_num(json, "default", param->usual);
+        mc_json_end(json);
+    }
+    mc_json_end(json);
+}
+
+static void add_row_json(mc_json_out *json, const row *r)
+{
+    mc_json_object(json, NULL);
+    mc_json_text(json, "name", r->name);
+    mc_json_text(json, "kind", r->kind);
+    mc_json_text(json, "summary", r->summary);
+    mc_json_text(json, "needs", r->needs);
+    mc_json_text(json, "cost", r->cost);
+    mc_json_text(json, "paper", r->paper);
+    add_params_json(json, r);
+    mc_json_end(json);
 }
 
 static mc_status run_json(mc_err *err)
@@ -39,25 +137,18 @@ static mc_status run_json(mc_err *err)
     MC_TRY(mc_json_out_open(&json, err));
     mc_json_object(json, NULL);
     mc_json_array(json, "methods");
-    const mc_quant_method *method;
-    for (size_t i = 0; (method = mc_quant_at(i)); i++) {
+    for (size_t t = 0; t < TABLES; t++) {
+        row r;
+        for (size_t i = 0; tables[t].at(i, &r); i++) add_row_json(json, &r);
+    }
+    mc_json_end(json);
+    mc_json_array(json, "presets");
+    const mc_preset *preset;
+    for (size_t i = 0; (preset = mc_preset_at(i)); i++) {
         mc_json_object(json, NULL);
-        mc_json_text(json, "name", method->name);
-        mc_json_text(json, "summary", method->summary);
-        mc_json_text(json, "needs", method->needs);
-        mc_json_text(json, "paper", method->paper);
-        mc_json_array(json, "parameters");
-        const mc_quant_param *param;
-        for (size_t p = 0; (param = param_at(method, p)); p++) {
-            mc_json_object(json, NULL);
-            mc_json_text(json, "key", param->key);
-            mc_json_text(json, "summary", param->summary);
-            mc_json_num(json, "least", param->least);
-            mc_json_num(json, "most", param->most);
-            mc_json_num(json, "default", param->usual);
-            mc_json_end(json);
-        }
-        mc_json_end(json);
+        mc_json_text(json, "name", preset->name);
+        mc_json_text(json, "summary", preset->summary);
+        mc_json_text(json, "options", preset->options);
         mc_json_end(json);
     }
     mc_json_end(json);
@@ -67,21 +158,13 @@ static mc_status run_json(mc_err *err)
 
 static mc_status run(const mc_options *options, mc_err *err)
 {
-    if (options->json) return run_json(err);
-    mc_text text;
-    mc_text_open(&text);
-    const mc_quant_method *method;
-    for (size_t i = 0; (method = mc_quant_at(i)); i++) {
-        if (i) mc_text_add(&text, "\n");
-        add_method(&text, method);
-    }
-    return mc_print_text(&text, err);
+    return options->json ? run_json(err) : run_text(err);
 }
 
 const mc_command mc_cmd_methods = {
     .name = "methods",
     .args = "",
-    .summary = "list the methods that choose codes, with their parameters",
+    .summary = "list methods and presets, what they need and their parameters",
     .details = "Parameters are given behind the name: --method mse:norm=2.4.",
     .examples = "mcompress methods\n"
                 "mcompress quantize --w3a16 --method hqq IN OUT\n",

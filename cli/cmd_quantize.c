@@ -1,5 +1,6 @@
 /* quantize IN OUT: a model in, a packed container out. */
 #include "cli/commands.h"
+#include "cli/explain.h"
 #include "cli/output.h"
 #include "cli/pipeline_budget.h"
 #include "cli/pipeline_data.h"
@@ -10,6 +11,7 @@
 #include "formats/formats.h"
 #include "formats/json_pull.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +67,7 @@ static mc_status prepare(session *s, mc_err *err)
     const unsigned threads = o->threads ? o->threads : mc_processors();
     if (mc_plan_make(&s->model, o, threads, &s->memory.arena, &s->plan, err) != MC_OK)
         return mc_wrap(err, "%s", o->arg[0]);
+    MC_TRY(mc_explain_check(&s->plan, err));
     const size_t plan_scratch = mc_plan_scratch_bytes(&s->plan);
     const size_t verify_scratch = mc_verify_scratch_bytes();
     size_t scratch = plan_scratch > verify_scratch ? plan_scratch : verify_scratch;
@@ -115,6 +118,12 @@ static void add_path(mc_text *text, const char *before, const char *path)
     mc_text_addf(text, "%s%s", before, mc_show_path(path, shown, sizeof shown));
 }
 
+/* What was chosen with data, when anything was. */
+static const mc_made *made_of(const session *s)
+{
+    return s->result.made.plan ? &s->result.made : NULL;
+}
+
 static char *summary_text(const session *s)
 {
     static const char *const endings[] = {[MC_ENDED_UNCHANGED] = " (unchanged)",
@@ -144,12 +153,25 @@ static char *summary_text(const session *s)
         add_path(&text, " --reference ", o->arg[0]);
         mc_text_add(&text, "\n");
     }
+    mc_explain_text(&s->plan, made_of(s), &text);
     return mc_text_take(&text);
+}
+
+/* The report is the result then: explanations are talk. */
+static char *report_json(const session *s)
+{
+    mc_text text;
+    mc_text_open(&text);
+    mc_explain_text(&s->plan, made_of(s), &text);
+    char *talk = mc_text_take(&text);
+    if (talk) fputs(talk, stderr);
+    free(talk);
+    return mc_report_json(&s->result.report, true);
 }
 
 static char *summary_json(const session *s)
 {
-    if (s->result.measured) return mc_report_json(&s->result.report, true);
+    if (s->result.measured) return report_json(s);
     mc_err err;
     mc_json_out *out;
     if (mc_json_out_open(&out, &err) != MC_OK) return NULL;
@@ -170,6 +192,7 @@ static char *summary_json(const session *s)
     mc_json_num(out, "seconds", s->result.seconds);
     mc_json_num(out, "fsync_seconds", s->result.fsync_seconds);
     mc_json_u64(out, "peak_bytes", s->result.peak_bytes);
+    mc_explain_json(&s->plan, made_of(s), out);
     mc_json_end(out);
     char *text = mc_json_done(out, true);
     mc_json_out_close(out);

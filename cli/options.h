@@ -88,7 +88,8 @@ typedef struct {
     uint64_t max_tokens;     /* 0 = not said */
     mc_act_kind act;
     const char *observer;    /* "mse", "percentile:p=99.99" */
-    bool act_asymmetric, act_power_of_two, act_per_channel;
+    mc_symmetry act_symmetry; /* --act-sym, --act-asym */
+    bool act_power_of_two, act_per_channel;
     uint64_t kv_group, kv_window; /* 0 = not said */
     bool kv_windowed;         /* --kv-window was given */
     const char *const *explain; /* tensors */

@@ -2,6 +2,7 @@
 #include "cli/pipeline_act.h"
 
 #include "calib/observe.h"
+#include "cli/pipeline_collect.h"
 #include "core/act.h"
 
 #include <string.h>
@@ -29,86 +30,44 @@ mc_status mc_act_open(mc_coding *coding, mc_err *err)
 
 /* ---- static scales ---- */
 
-typedef struct {
-    mc_walk *walk;
-    const mc_act_spec *act;
-    mc_site_kind kind;
-    mc_histogram *histogram; /* of each piece */
-    mc_channels *channels;   /* of each piece, or NULL */
-    size_t samples, pieces;
-} watching;
-
-static mc_status see_sample(const watching *w, size_t piece, size_t sample, mc_arena scratch,
-                            mc_err *err)
+/* The first of the group's sites whose activation is to be rounded. */
+static const mc_act_spec *wanted(const mc_coding *coding, const mc_input_group *group, size_t *site)
 {
-    const mc_nd x = mc_walk_input(w->walk, MC_WALK_MAIN, sample);
-    mc_act_shape shape;
-    if (!mc_act_shape_of(w->kind, &x, &shape)) return MC_OK;
-    const float *at = x.data;
-    if (w->act->hadamard) {
-        float *turned = MC_NEW_RAW(&scratch, float, x.count);
-        if (!turned) return mc_no_room(err, "an activation");
-        memcpy(turned, x.data, x.count * sizeof *turned);
-        MC_TRY(mc_act_rotate(w->act, &shape, turned, scratch, err));
-        at = turned;
+    const mc_made *made = coding->made;
+    if (!made->act || !coding->plan->act_static) return NULL;
+    for (size_t i = 0; i < group->sites; i++) {
+        *site = group->site[i];
+        if (made->act[*site].mode != MC_ACT_FLOAT) return &made->act[*site];
     }
-    mc_histogram_add(&w->histogram[piece], at, x.count);
-    if (!w->channels) return MC_OK;
-    return mc_channels_add(&w->channels[piece], at, shape.rows, shape.inner, err);
+    return NULL;
 }
 
-static mc_status see_piece(void *job, size_t piece, mc_arena scratch, mc_err *err)
+bool mc_act_waits(const mc_coding *coding, const mc_input_group *group)
 {
-    const watching *w = job;
-    for (size_t s = piece; s < w->samples; s += w->pieces)
-        MC_TRY(see_sample(w, piece, s, scratch, err));
-    return MC_OK;
+    size_t site = 0;
+    const mc_act_spec *act = wanted(coding, group, &site);
+    return act && act->mode != MC_ACT_STATIC;
 }
 
-static mc_status watch(mc_coding *coding, watching *w, size_t channels, mc_arena *mem, mc_err *err)
-{
-    enum { PIECES = 16 };
-    w->pieces = PIECES;
-    w->histogram = MC_NEW(mem, mc_histogram, PIECES);
-    if (!w->histogram) return mc_no_room(err, "histograms");
-    if (channels) {
-        w->channels = MC_NEW(mem, mc_channels, PIECES);
-        if (!w->channels) return mc_no_room(err, "channels");
-        for (size_t i = 0; i < PIECES; i++)
-            MC_TRY(mc_channels_alloc(mem, channels, &w->channels[i], err));
-    }
-    MC_TRY(mc_pool_for(coding->pool, PIECES, see_piece, w, err));
-    for (size_t i = 1; i < PIECES; i++) {
-        mc_histogram_merge(&w->histogram[0], &w->histogram[i]);
-        if (channels) MC_TRY(mc_channels_merge(&w->channels[0], &w->channels[i], err));
-    }
-    return MC_OK;
-}
-
-static mc_status choose(mc_coding *coding, watching *w, mc_act_spec *act, mc_arena mem,
-                        mc_err *err)
+static mc_status choose(mc_coding *coding, const mc_input_seen *seen, mc_act_spec *act,
+                        mc_arena mem, mc_err *err)
 {
     const mc_plan *plan = coding->plan;
     const mc_observe_want want = {act->bits, act->asymmetric, act->power_of_two};
-    const mc_nd x = mc_walk_input(w->walk, MC_WALK_MAIN, 0);
-    mc_act_shape shape;
-    if (!mc_act_shape_of(w->kind, &x, &shape)) return MC_OK;
-    const size_t channels = plan->act_per_channel ? shape.channels : 0;
-    MC_TRY(watch(coding, w, channels, &mem, err));
-
+    const size_t channels = plan->act_per_channel ? seen->channels->n : 0;
     mc_arena *keep = &coding->made->lists.arena;
     act->scales = (uint32_t)(channels ? channels : 1);
     float *scale = MC_NEW(keep, float, act->scales);
     int16_t *zero = act->asymmetric ? MC_NEW(keep, int16_t, act->scales) : NULL;
     if (!scale || (act->asymmetric && !zero)) return mc_no_room(err, "scales of activations");
     if (channels) {
-        MC_TRY(mc_observe_channels(&w->channels[0], want, scale, zero, err));
+        MC_TRY(mc_observe_channels(seen->channels, want, scale, zero, err));
     } else {
-        mc_observed seen;
-        const mc_observe_job job = {&plan->observer, want, &w->histogram[0]};
-        MC_TRY(mc_observe(&job, mem, &seen, err));
-        scale[0] = seen.scale;
-        if (zero) zero[0] = seen.zero;
+        mc_observed observed;
+        const mc_observe_job job = {&plan->observer, want, seen->histogram};
+        MC_TRY(mc_observe(&job, mem, &observed, err));
+        scale[0] = observed.scale;
+        if (zero) zero[0] = observed.zero;
     }
     act->mode = MC_ACT_STATIC;
     act->power_of_two = false; /* the scale is one already */
@@ -117,29 +76,73 @@ static mc_status choose(mc_coding *coding, watching *w, mc_act_spec *act, mc_are
     return MC_OK;
 }
 
-mc_status mc_act_choose(mc_coding *coding, mc_walk *walk, const mc_input_group *group, mc_err *err)
+/* The same value, the same codes. */
+static mc_status choose_all(mc_coding *coding, const mc_input_group *group,
+                            const mc_input_seen *seen, mc_arena mem, mc_err *err)
 {
-    mc_made *made = coding->made;
+    size_t first = 0;
     const mc_calibration *c = coding->calibration;
-    if (!made->act || !coding->plan->act_static) return MC_OK;
-    mc_act_spec *chosen = NULL;
-    for (size_t i = 0; i < group->sites; i++) {
-        mc_act_spec *act = &made->act[group->site[i]];
-        if (act->mode == MC_ACT_FLOAT) continue;
-        if (chosen) {
-            *act = *chosen; /* the same value, the same codes */
-            continue;
-        }
-        const mc_site *site = &c->sites.site[group->site[i]];
-        watching w = {.walk = walk, .act = act, .kind = site->kind, .samples = c->samples};
-        mc_region memory;
-        MC_TRY(mc_region_open(&memory, (size_t)1 << 30, err));
-        const mc_status status = choose(coding, &w, act, memory.arena, err);
-        mc_region_close(&memory);
-        if (status != MC_OK) return mc_wrap(err, "the input of site \"%s\"", site->name);
-        chosen = act;
-    }
+    const mc_act_spec *act = wanted(coding, group, &first);
+    if (choose(coding, seen, &coding->made->act[first], mem, err) != MC_OK)
+        return mc_wrap(err, "the input of site \"%s\"", c->sites.site[first].name);
+    for (size_t i = 0; i < group->sites; i++)
+        if (coding->made->act[group->site[i]].mode != MC_ACT_FLOAT)
+            coding->made->act[group->site[i]] = *act;
     return MC_OK;
+}
+
+mc_status mc_act_choose_seen(mc_coding *coding, const mc_input_group *group,
+                             const mc_input_seen *seen, mc_err *err)
+{
+    const bool known = coding->plan->act_per_channel ? seen->channels != NULL
+                                                     : seen->histogram != NULL;
+    mc_region memory;
+    if (!mc_act_waits(coding, group)) return MC_OK;
+    if (!known)
+        return mc_fail(err, MC_E_UNSUPPORTED,
+                       "the statistics do not say what the input of site \"%s\" is like, which "
+                       "--act static needs",
+                       coding->calibration->sites.site[group->site[0]].name);
+    MC_TRY(mc_region_open(&memory, MC_OBSERVE_SCRATCH, err));
+    const mc_status status = choose_all(coding, group, seen, memory.arena, err);
+    mc_region_close(&memory);
+    return status;
+}
+
+static mc_status see_and_choose(mc_coding *coding, const mc_sight *sight,
+                                const mc_input_group *group, mc_arena mem, mc_err *err)
+{
+    mc_channels channels = {.n = 0};
+    mc_histogram *histogram = MC_NEW(&mem, mc_histogram, 1);
+    const bool each = coding->plan->act_per_channel;
+    if (!histogram) return mc_no_room(err, "histograms");
+    MC_TRY(mc_see_input(sight, &mem, each ? &channels : NULL, histogram, err));
+    const mc_input_seen seen = {&channels, histogram};
+    return choose_all(coding, group, &seen, mem, err);
+}
+
+mc_status mc_act_choose(mc_coding *coding, mc_walk *walk, const mc_input_group *group,
+                        const mc_input_change *change, mc_err *err)
+{
+    const mc_calibration *c = coding->calibration;
+    size_t first = 0;
+    mc_act_shape shape;
+    mc_region memory;
+    const mc_act_spec *act = wanted(coding, group, &first);
+    if (!mc_act_waits(coding, group)) return MC_OK;
+    const mc_site_kind kind = c->sites.site[first].kind;
+    const mc_nd x = mc_walk_input(walk, MC_WALK_MAIN, 0);
+    if (!mc_act_shape_of(kind, &x, &shape)) return MC_OK;
+    const mc_sight sight = {.calibration = c,
+                            .walk = walk,
+                            .pool = coding->pool,
+                            .kind = kind,
+                            .act = change ? NULL : act,
+                            .change = change};
+    MC_TRY(mc_region_open(&memory, (size_t)1 << 30, err));
+    const mc_status status = see_and_choose(coding, &sight, group, memory.arena, err);
+    mc_region_close(&memory);
+    return status;
 }
 
 /* ---- what the container says ---- */

@@ -1,5 +1,5 @@
 /* What calibration runs on: the graph in the form that codes are chosen for, and the samples. */
-#include "cli/pipeline_code.h"
+#include "cli/pipeline_stats.h"
 
 #include "core/passes.h"
 
@@ -22,9 +22,6 @@ static mc_status open_graph(mc_calibration *c, mc_err *err)
 
 static mc_status open_data(mc_calibration *c, const mc_options *o, const char *path, mc_err *err)
 {
-    if (!c->graph)
-        return mc_fail(err, MC_E_UNSUPPORTED, "--calib: %s cannot be run (%s)", c->model->path,
-                       c->model->no_graph);
     const mc_dataset_options how = {.window = o->window,
                                     .shuffled = o->seeded,
                                     .seed = o->seed,
@@ -51,8 +48,15 @@ mc_status mc_calibration_open(const mc_model *model, const mc_options *options, 
                               mc_calibration *out, mc_err *err)
 {
     *out = (mc_calibration){.model = model};
+    mc_calib_kind kind = MC_CALIB_NONE;
+    if (path) MC_TRY(mc_calib_kind_of(path, options->no_follow, &kind, err));
     if (model->graph) MC_TRY(open_graph(out, err));
-    return path ? open_data(out, options, path, err) : MC_OK;
+    if (kind == MC_CALIB_NONE) return MC_OK;
+    if (!out->graph)
+        return mc_fail(err, MC_E_UNSUPPORTED, "--calib: %s cannot be run (%s)", model->path,
+                       model->no_graph);
+    return kind == MC_CALIB_DATA ? open_data(out, options, path, err)
+                                 : mc_known_open(model, path, options->no_follow, &out->known, err);
 }
 
 /* ---- what was asked for ---- */
@@ -83,37 +87,55 @@ static mc_status refuse_idle(const mc_plan *plan, mc_err *err)
     if ((!o->kv_bits || o->kv_bits >= 16) && (o->kv_group || o->kv_windowed))
         return mc_fail(err, MC_E_USAGE, "%s: the scheme leaves the cache as it is (take --w4a8kv8)",
                        o->kv_group ? "--kv-group" : "--kv-window");
-    if (!acts && (o->act_asymmetric || o->act_power_of_two))
+    if (!acts && (o->act_symmetry || o->act_power_of_two))
         return mc_fail(err, MC_E_USAGE, "%s: the scheme leaves activations as they are",
-                       o->act_asymmetric ? "--act-asym" : "--act-pow2");
+                       o->act_power_of_two             ? "--act-pow2"
+                       : o->act_symmetry == MC_ASYM ? "--act-asym"
+                                                       : "--act-sym");
     return MC_OK;
 }
 
 /* Of a cache of keys and values: tokens that share a scale, and those that stay as they are. */
 enum { KV_GROUP = 64, KV_WINDOW = 64 };
 
+mc_status mc_plan_calib_kind(mc_plan *plan, mc_err *err)
+{
+    const mc_options *o = plan->options;
+    plan->calib_kind = MC_CALIB_NONE;
+    if (o->calib) MC_TRY(mc_calib_kind_of(o->calib, o->no_follow, &plan->calib_kind, err));
+    plan->calibrated = o->calib != NULL;
+    plan->sequential = plan->calib_kind == MC_CALIB_DATA && o->sequence != MC_SEQUENCE_NO;
+    return MC_OK;
+}
+
 mc_status mc_plan_calibration(mc_plan *plan, mc_err *err)
 {
-    static const char usual_observer[] = "mse";
+    static const char usual_observer[] = "octav";
     const mc_options *o = plan->options;
     MC_TRY(refuse_idle(plan, err));
-    plan->calibrated = o->calib != NULL;
-    plan->sequential = plan->calibrated && o->sequence != MC_SEQUENCE_NO;
     plan->act_static = o->act == MC_ACT_KIND_STATIC;
-    plan->act_asymmetric = o->act_asymmetric;
+    plan->act_asymmetric =
+        o->act_symmetry == MC_SYM_UNSET ? plan->act_static : o->act_symmetry == MC_ASYM;
     plan->act_power_of_two = o->act_power_of_two;
+    if ((plan->act_asymmetric || plan->act_power_of_two) && !plan->model->graph)
+        return mc_fail(err, MC_E_UNSUPPORTED,
+                       "activations other than symmetric, dynamic ones are recorded for each site, "
+                       "and %s has no graph (%s)",
+                       plan->model->path, plan->model->no_graph);
     plan->act_per_channel = o->act_per_channel;
     plan->kv = (mc_kv_spec){.bits = 16};
     if (o->kv_bits && o->kv_bits < 16)
         plan->kv = (mc_kv_spec){.bits = (uint8_t)o->kv_bits,
                                 .group = o->kv_group ? (uint32_t)o->kv_group : KV_GROUP,
                                 .window = o->kv_windowed ? (uint32_t)o->kv_window : KV_WINDOW};
+    if (plan->calibrated) MC_TRY(mc_calib_refuse(plan, o->calib, err));
     return mc_observe_setup_parse(o->observer ? o->observer : usual_observer, &plan->observer, err);
 }
 
 void mc_calibration_close(mc_calibration *c)
 {
     if (c->data) mc_dataset_close(c->data);
+    mc_known_close(c->known);
     mc_region_close(&c->memory);
     *c = (mc_calibration){.model = NULL};
 }

@@ -10,7 +10,8 @@
 
 bool mc_code_needed(const mc_plan *plan)
 {
-    return plan->calibrated || plan->chain.transforms > 0;
+    const bool acts = plan->act_asymmetric || plan->act_power_of_two; /* each site must say so */
+    return plan->calibrated || plan->chain.transforms > 0 || acts;
 }
 
 /* The longest rows of inputs, of which chunks are multiplied, and an activation to be rotated. */
@@ -51,7 +52,7 @@ static mc_status code_others(mc_coding *coding, bool all, mc_err *err)
 
 /* ---- a group ---- */
 
-static unsigned wants_of(const mc_coding *coding, size_t entry)
+unsigned mc_code_wants(const mc_coding *coding, size_t entry)
 {
     const mc_plan *plan = coding->plan;
     unsigned wants = plan->entry[entry].setup->method->wants;
@@ -68,7 +69,7 @@ static unsigned group_wants(const mc_coding *coding, const mc_input_group *group
     for (size_t i = 0; i < group->sites; i++) {
         const mc_site *site = &coding->calibration->sites.site[group->site[i]];
         const size_t e = mc_made_find(coding->made, site->weight);
-        if (e != SIZE_MAX && coding->plan->entry[e].setup) wants |= wants_of(coding, e);
+        if (e != SIZE_MAX && coding->plan->entry[e].setup) wants |= mc_code_wants(coding, e);
     }
     return wants;
 }
@@ -98,7 +99,7 @@ static mc_status code_group(mc_coding *coding, mc_walk *walk, const mc_input_gro
 {
     mc_group_inputs inputs;
     const unsigned wants = group_wants(coding, group);
-    MC_TRY(mc_act_choose(coding, walk, group, err));
+    MC_TRY(mc_act_choose(coding, walk, group, NULL, err));
     mc_status status = mc_group_inputs_open(coding, walk, group, &inputs, err);
     for (size_t i = 0; status == MC_OK && i < group->sites; i++)
         status = code_site(coding, &inputs, group->site[i], wants, err);
@@ -115,15 +116,14 @@ static mc_status walk_through(mc_coding *coding, mc_err *err)
     const mc_calibration *c = coding->calibration;
     const mc_plan *plan = coding->plan;
     const mc_weights *now = &coding->made->weights, *before = mc_edits_weights(coding->made->edits);
-    const bool sequential = plan->sequential;
     mc_progress *progress = mc_progress_open(c->samples * c->stages.stages, "calibrating");
     const mc_walk_options options = {
         .name = c->model->path,
         .stages = &c->stages,
         .data = c->data,
         .samples = c->samples,
-        .weights = {sequential ? now : before, before},
-        .two = sequential && (mc_chain_wants(&plan->chain) & MC_QUANT_CROSS) != 0,
+        .weights = {now, before},
+        .two = (mc_chain_wants(&plan->chain) & MC_QUANT_CROSS) != 0,
         .act = coding->made->act,
         .cache_bytes = UINT64_MAX,
         .spills = plan->spills,
@@ -149,7 +149,8 @@ mc_status mc_pipeline_code(const mc_plan *plan, mc_calibration *calibration, mc_
     MC_TRY(mc_code_transforms(&coding, err));
     MC_TRY(mc_act_open(&coding, err));
     mc_status status = code_others(&coding, false, err);
-    if (status == MC_OK && calibration->data) status = walk_through(&coding, err);
+    if (status == MC_OK && plan->calibrated)
+        status = plan->sequential ? walk_through(&coding, err) : mc_code_float(&coding, err);
     if (status == MC_OK) status = code_others(&coding, true, err);
     if (status == MC_OK) status = mc_made_load_kept(made, err);
     mc_prepared_drop(&coding.prepared);

@@ -5,13 +5,15 @@
 
 #include "calib/dataset.h"
 #include "calib/moments.h"
-#include "calib/walk.h"
 #include "calib/stats_file.h"
+#include "calib/walk.h"
 #include "cli/pipeline_made.h"
 #include "cli/progress.h"
 
 /* What calibration runs on: the execution graph (BatchNormalization is left in it: codes are the
  * source's weights), its sites, and the samples. Without a graph there is none. */
+typedef struct mc_known mc_known; /* pipeline_stats.h */
+
 typedef struct {
     const mc_model *model;
     mc_graph *graph;
@@ -19,7 +21,7 @@ typedef struct {
     mc_input_groups groups;
     mc_stages stages;
     mc_dataset *data;        /* NULL: statistics from a file */
-    mc_stats *stats;
+    mc_known *known;
     size_t samples;
     uint64_t tokens;         /* of all samples; samples of arrays count as one */
     mc_region memory;
@@ -73,6 +75,13 @@ typedef struct {
     const double *residual;    /* outputs x n: sum of (r_float - r) x^T, r being what the site's output
                                   is added to; NULL: there is none */
 } mc_weight_input;
+
+/* Which moments (MC_QUANT_…) an entry's weight wants of its inputs. */
+unsigned mc_code_wants(const mc_coding *coding, size_t entry);
+
+/* pipeline_float.c: all weights, for the inputs of the float model: from a walk through it, or from
+ * statistics. */
+mc_status mc_code_float(mc_coding *coding, mc_err *err);
 
 /* pipeline_weight.c: codes one weight. */
 mc_status mc_code_weight(mc_coding *coding, const mc_weight_input *input, mc_err *err);

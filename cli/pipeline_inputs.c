@@ -1,6 +1,6 @@
 /* The inputs of a group of sites, as its weights will meet them: rotated and rounded, sample by
  * sample; then the moments of the rows that they present. */
-#include "cli/pipeline_code.h"
+#include "cli/pipeline_collect.h"
 
 #include "calib/outer.h"
 #include "core/act.h"
@@ -114,14 +114,9 @@ static mc_status collect(const mc_coding *coding, mc_group_inputs *in, const mc_
         MC_TRY(rows_of(coding, in, MC_WALK_FLOAT, site, &mem, &y, err));
     mc_region_close(&in->sums);
     in->last = NULL;
-    const size_t bytes = mc_moments_bytes(x[0].n, x[0].groups, kinds);
-    const size_t scratch = mc_moments_scratch(x[0].n, x[0].groups, kinds);
-    if (bytes == SIZE_MAX || scratch == SIZE_MAX) return mc_no_room(err, "moments");
-    MC_TRY(mc_region_open(&in->sums, bytes + scratch + 4096, err));
-    MC_TRY(mc_moments_new(x[0].n, x[0].groups, kinds, &in->sums.arena, &in->moments, err));
     const mc_moment_rows rows = {
         .site = site->name, .x = x, .y = y, .samples = coding->calibration->samples};
-    MC_TRY(mc_moments_add(&in->moments, &rows, coding->pool, in->sums.arena, err));
+    MC_TRY(mc_collect_moments(&rows, kinds, coding->pool, &in->sums, &in->moments, err));
     mc_moments_mirror(&in->moments);
     in->last = site;
     return MC_OK;

@@ -16,6 +16,11 @@ size_t mc_made_find(const mc_made *made, const mc_tensor *tensor)
     return found ? made->place[found - model->tensor] : SIZE_MAX;
 }
 
+const mc_input_change *mc_made_change(const mc_made *made, size_t site)
+{
+    return made->changes.first ? made->changes.first[site] : NULL;
+}
+
 /* ---- the model as it is now ---- */
 
 static mc_status read_now(const mc_weights *from, const mc_tensor *t, uint64_t first,

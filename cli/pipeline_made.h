@@ -33,10 +33,14 @@ typedef struct {
     mc_act_spec *act;     /* of each site of the execution graph; NULL: activations are floats */
     mc_kv_spec kv;
     uint32_t *hadamard;   /* of each site: the block that the device rotates its input by; or NULL */
+    mc_input_changes changes; /* of each site: what transforms have made of its input */
 } mc_made;
 
 mc_status mc_made_open(const mc_plan *plan, mc_made *out, mc_err *err);
 void mc_made_close(mc_made *made);
+
+/* What has become of a site's input since the float model; NULL: nothing. */
+const mc_input_change *mc_made_change(const mc_made *made, size_t site);
 
 /* The plan's entry of a tensor, by its name; SIZE_MAX: it is none of the plan's. */
 size_t mc_made_find(const mc_made *made, const mc_tensor *tensor);

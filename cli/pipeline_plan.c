@@ -5,6 +5,7 @@
 #include "cli/pipeline_plan.h"
 
 #include "cli/pipeline_hash.h"
+#include "cli/pipeline_stats.h"
 #include "core/ckd.h"
 
 #include <math.h>
@@ -323,12 +324,13 @@ static const char *method_of(const mc_plan *plan)
     const mc_options *o = plan->options;
     if (o->method && strcmp(o->method, "auto") != 0) return o->method;
     if (!o->method && !o->calib) return mc_quant_usual(o->weight_bits)->name;
-    return mc_auto_chain(o->weight_bits, o->calib != NULL);
+    return mc_calib_auto(o->weight_bits, plan->calib_kind, plan->sequential);
 }
 
 static mc_status set_methods(mc_plan *plan, mc_err *err)
 {
     const mc_options *o = plan->options;
+    MC_TRY(mc_plan_calib_kind(plan, err));
     plan->method = method_of(plan);
     MC_TRY(mc_chain_parse(plan->method, &plan->chain, err));
     if (!plan->chain.rounding.method)

@@ -23,6 +23,9 @@
 #include "formats/target.h"
 #include "quant/chain.h"
 
+/* What --calib names: nothing, samples to run, or what was seen of the float model's inputs. */
+typedef enum { MC_CALIB_NONE, MC_CALIB_DATA, MC_CALIB_STATS, MC_CALIB_IMATRIX } mc_calib_kind;
+
 typedef struct {
     const mc_tensor *tensor;
     const mc_quant_setup *setup; /* NULL: kept as it is */
@@ -49,6 +52,7 @@ typedef struct {
     mc_quant_setup asked;   /* the chain's method that chooses codes */
     mc_quant_setup other;   /* for tensors whose grid the one asked for refuses */
     const char *method;     /* as --method would say it */
+    mc_calib_kind calib_kind;
     bool calibrated;        /* codes are chosen with data (--calib) */
     bool sequential;        /* for the inputs that coded weights give, not the float model's */
     bool spills;            /* activations wait in a scratch file */
@@ -107,7 +111,9 @@ mc_purpose mc_purpose_of(const char *tensor_name);
 mc_purpose mc_purpose_in(const mc_sites *sites, const char *tensor_name);
 const char *mc_purpose_name(mc_purpose purpose);
 
-/* pipeline_calibration.c: what the options say of calibration and activations. */
+/* pipeline_calibration.c: what --calib names, which decides what "auto" stands for; then what the
+ * options say of calibration and activations. */
+mc_status mc_plan_calib_kind(mc_plan *plan, mc_err *err);
 mc_status mc_plan_calibration(mc_plan *plan, mc_err *err);
 
 /* pipeline_work.c: fills plan->work. */

@@ -3,7 +3,8 @@
  * the walk may stay on the model as it was when it began. */
 #include "cli/pipeline_code.h"
 
-#include "calib/channels.h"
+#include "cli/pipeline_collect.h"
+#include "cli/pipeline_stats.h"
 #include "core/act.h"
 
 #include <string.h>
@@ -26,6 +27,7 @@ static mc_transform_job job_of(const mc_coding *coding, const mc_places *places,
         .online_hadamard = plan->target->online_hadamard,
         .hadamard = coding->made->hadamard,
         .kv_hadamard = kv_hadamard,
+        .changes = edits == coding->made->edits ? &coding->made->changes : NULL,
     };
 }
 
@@ -57,23 +59,18 @@ static mc_status begin_all(transforming *t, mc_err *err)
 
 /* ---- what a group's input is like ---- */
 
+/* What is known of it, in `mem`. channels.n is 0: nothing. */
 typedef struct {
-    mc_walk *walk;
-    const mc_input_group *group;
-    mc_site_kind kind;
-    size_t samples;
-} watched;
+    mc_channels channels;
+    const mc_moments *moments; /* NULL: none were asked for, or there are no rows */
+    mc_group_inputs inputs;    /* from a walk, */
+    mc_known_numbers numbers;  /* or from statistics */
+} known_input;
 
-static mc_status see_channels(const watched *w, mc_arena *mem, mc_channels *out, mc_err *err)
+static void drop_input(known_input *k)
 {
-    for (size_t s = 0; s < w->samples; s++) {
-        const mc_nd x = mc_walk_input(w->walk, MC_WALK_MAIN, s);
-        mc_act_shape shape;
-        if (!mc_act_shape_of(w->kind, &x, &shape)) continue;
-        if (s == 0) MC_TRY(mc_channels_alloc(mem, shape.channels, out, err));
-        MC_TRY(mc_channels_add(out, x.data, shape.rows, shape.inner, err));
-    }
-    return MC_OK;
+    mc_group_inputs_close(&k->inputs);
+    mc_known_drop(&k->numbers);
 }
 
 static mc_status fill_channels(const mc_channels *seen, mc_arena *mem, mc_input_stats *out,
@@ -99,36 +96,97 @@ static unsigned wants_of(const mc_chain *chain)
     return wants;
 }
 
+/* Statistics of the float model, as transforms that looked at no data have changed the input. */
+static mc_status change_moments(const mc_input_change *change, mc_moment_sums *sums, mc_arena mem,
+                                mc_err *err)
+{
+    return change ? mc_change_moments(change, sums, mem, err) : MC_OK;
+}
+
+static mc_status see_walking(transforming *t, mc_walk *walk, const mc_input_group *group,
+                             mc_arena *mem, known_input *out, mc_err *err)
+{
+    const mc_coding *coding = t->coding;
+    const bool sequential = coding->plan->sequential;
+    const mc_input_change *change =
+        sequential ? NULL : mc_made_change(coding->made, group->site[0]);
+    mc_sight sight = {.calibration = coding->calibration,
+                      .walk = walk,
+                      .pool = coding->pool,
+                      .kind = coding->calibration->sites.site[group->site[0]].kind};
+    MC_TRY(mc_see_input(&sight, mem, &out->channels, NULL, err));
+    if (change && !mc_change_channels(change, &out->channels)) {
+        sight.change = change;
+        MC_TRY(mc_see_input(&sight, mem, &out->channels, NULL, err));
+    }
+    const unsigned wants = wants_of(&coding->plan->chain);
+    const char *why;
+    MC_TRY(mc_group_inputs_open(coding, walk, group, &out->inputs, err));
+    if (!wants || out->channels.n == 0) return MC_OK;
+    MC_TRY(mc_group_moments(coding, &out->inputs, group->site[0], wants, &out->moments, &why, err));
+    return out->moments ? change_moments(change, &out->inputs.moments, *mem, err) : MC_OK;
+}
+
+static mc_status see_known(transforming *t, const mc_input_group *group, mc_arena *mem,
+                           known_input *out, mc_err *err)
+{
+    const mc_coding *coding = t->coding;
+    const mc_calibration *c = coding->calibration;
+    const mc_site *site = &c->sites.site[group->site[0]];
+    const mc_input_change *change = mc_made_change(coding->made, group->site[0]);
+    if (!mc_collects_site(c, group->site[0]) || !mc_known_has(c->known, site)) return MC_OK;
+    const bool gram = (wants_of(&coding->plan->chain) & MC_QUANT_GRAM) != 0;
+    MC_TRY(mc_known_load(c, group->site[0], gram, &out->numbers, err));
+    out->channels = out->numbers.channels;
+    if (change && !mc_change_channels(change, &out->channels))
+        return mc_fail(err, MC_E_UNSUPPORTED,
+                       "site \"%s\": statistics do not say what ranges its input has behind a "
+                       "rotation or a shift (give the data)",
+                       site->name);
+    out->moments = &out->numbers.moments.view;
+    return change_moments(change, &out->numbers.moments, *mem, err);
+}
+
+/* A place counts on a channel for each of its own. */
+static mc_status check_width(const transforming *t, const mc_input_group *group,
+                             const known_input *k, mc_err *err)
+{
+    const mc_place *place = mc_places_of(&t->places, group);
+    if (!place || place->width == k->channels.n) return MC_OK;
+    return mc_fail(err, MC_E_FORMAT, "%s: statistics of %zu channels, its input has %zu",
+                   place->name, k->channels.n, place->width);
+}
+
+static mc_status transform_known(transforming *t, const mc_input_group *group,
+                                 const known_input *k, mc_arena mem, mc_err *err)
+{
+    const mc_coding *coding = t->coding;
+    const mc_chain *chain = &coding->plan->chain;
+    mc_input_stats stats = {.group = group};
+    if (k->channels.n == 0) return MC_OK;
+    MC_TRY(check_width(t, group, k, err));
+    MC_TRY(fill_channels(&k->channels, &mem, &stats, err));
+    if (k->moments) stats.moments = *k->moments;
+    for (size_t i = 0; i < chain->transforms; i++) {
+        const mc_chain_transform *link = &chain->transform[i];
+        if (!link->transform->group || (link->transform->wants && !k->moments)) continue;
+        const mc_transform_job job =
+            job_of(coding, &t->places, link, coding->made->edits, &t->kv_hadamard);
+        if (link->transform->group(&job, &stats, mem, err) != MC_OK)
+            return mc_wrap(err, "transform %s", link->transform->name);
+    }
+    return MC_OK;
+}
+
+/* `walk` NULL: from statistics. */
 static mc_status transform_group(transforming *t, mc_walk *walk, const mc_input_group *group,
                                  mc_arena mem, mc_err *err)
 {
-    mc_coding *coding = t->coding;
-    const mc_chain *chain = &coding->plan->chain;
-    const mc_calibration *c = coding->calibration;
-    const watched w = {walk, group, c->sites.site[group->site[0]].kind, c->samples};
-    mc_channels seen = {.n = 0};
-    mc_input_stats stats = {.group = group};
-    MC_TRY(see_channels(&w, &mem, &seen, err));
-    if (seen.n == 0) return MC_OK;
-    MC_TRY(fill_channels(&seen, &mem, &stats, err));
-
-    mc_group_inputs inputs;
-    const mc_moments *moments = NULL;
-    const char *why = NULL;
-    mc_status status = mc_group_inputs_open(coding, walk, group, &inputs, err);
-    const unsigned wants = wants_of(chain);
-    if (status == MC_OK && wants)
-        status = mc_group_moments(coding, &inputs, group->site[0], wants, &moments, &why, err);
-    if (moments) stats.moments = *moments;
-    for (size_t i = 0; status == MC_OK && i < chain->transforms; i++) {
-        const mc_chain_transform *link = &chain->transform[i];
-        if (!link->transform->group || (link->transform->wants && !moments)) continue;
-        const mc_transform_job job =
-            job_of(coding, &t->places, link, coding->made->edits, &t->kv_hadamard);
-        status = link->transform->group(&job, &stats, mem, err);
-        if (status != MC_OK) mc_wrap(err, "transform %s", link->transform->name);
-    }
-    mc_group_inputs_close(&inputs);
+    known_input known = {.moments = NULL};
+    mc_status status = walk ? see_walking(t, walk, group, &mem, &known, err)
+                            : see_known(t, group, &mem, &known, err);
+    if (status == MC_OK) status = transform_known(t, group, &known, mem, err);
+    drop_input(&known);
     return status;
 }
 
@@ -156,15 +214,16 @@ static mc_status walk_groups(transforming *t, mc_err *err)
 {
     mc_coding *coding = t->coding;
     const mc_calibration *c = coding->calibration;
-    const mc_act_spec *act;
-    MC_TRY(float_acts(t, &t->memory.arena, &act, err));
+    const mc_act_spec *act = NULL;
+    const bool edited = coding->plan->sequential;
+    if (edited) MC_TRY(float_acts(t, &t->memory.arena, &act, err));
     mc_progress *progress = mc_progress_open(c->samples * c->stages.stages, "looking");
     const mc_walk_options options = {
         .name = c->model->path,
         .stages = &c->stages,
         .data = c->data,
         .samples = c->samples,
-        .weights = {mc_edits_weights(t->before)},
+        .weights = {edited ? mc_edits_weights(t->before) : NULL},
         .act = act,
         .cache_bytes = UINT64_MAX,
         .spills = coding->plan->spills,
@@ -186,6 +245,18 @@ static mc_status walk_groups(transforming *t, mc_err *err)
     return status;
 }
 
+static mc_status known_groups(transforming *t, mc_err *err)
+{
+    const mc_input_groups *groups = &t->coding->calibration->groups;
+    mc_region room;
+    MC_TRY(mc_region_open(&room, group_room, err));
+    mc_status status = MC_OK;
+    for (size_t g = 0; g < groups->groups && status == MC_OK; g++)
+        status = transform_group(t, NULL, &groups->group[g], room.arena, err);
+    mc_region_close(&room);
+    return status;
+}
+
 static mc_status transform(transforming *t, mc_err *err)
 {
     mc_coding *coding = t->coding;
@@ -195,12 +266,16 @@ static mc_status transform(transforming *t, mc_err *err)
     for (size_t i = 0; i < chain->transforms; i++)
         looks |= chain->transform[i].transform->group != NULL;
     coding->made->hadamard = MC_NEW(&coding->made->lists.arena, uint32_t, c->sites.sites + 1);
-    if (!coding->made->hadamard) return mc_no_room(err, "the sites of a graph");
+    coding->made->changes.mem = &coding->made->turned.arena;
+    coding->made->changes.first =
+        MC_NEW(&coding->made->lists.arena, mc_input_change *, c->sites.sites + 1);
+    if (!coding->made->hadamard || !coding->made->changes.first)
+        return mc_no_room(err, "the sites of a graph");
     MC_TRY(mc_places_find(c->graph, &c->sites, &t->memory.arena, &t->places, err));
     MC_TRY(mc_region_open(&t->edited, (size_t)4 << 30, err));
     MC_TRY(mc_edits_open(c->model, &t->edited.arena, &t->before, err));
     MC_TRY(begin_all(t, err));
-    if (looks) MC_TRY(walk_groups(t, err));
+    if (looks) MC_TRY(c->data ? walk_groups(t, err) : known_groups(t, err));
     coding->made->kv.hadamard = t->kv_hadamard;
     return MC_OK;
 }

@@ -81,7 +81,7 @@ mc_status mc_refuse_unmeasured(const mc_numerics *n, const mc_options *options, 
     if (!options->strict) return MC_OK;
     const bool runs = options->datas > 0 || options->logits_in;
     const bool measured = runs && mc_data_numerics(options, n) != MC_NUMERICS_FLOAT;
-    if (n->activation_bits < 16 && !measured)
+    if (mc_numerics_act(n) && !measured)
         return mc_fail(err, MC_E_USAGE,
                        "--strict: activations of %u bits would be recorded, not measured; use a16",
                        n->activation_bits);

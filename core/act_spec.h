@@ -17,7 +17,7 @@ typedef enum {
  * Dynamic scales follow the same rules from the row's own range (with 0 in it). */
 typedef struct {
     mc_act_mode mode;
-    uint8_t bits;          /* 4, 8, 16 */
+    uint8_t bits;          /* 2 to 8, 16; usually 4, 8, 16 */
     bool asymmetric;
     bool power_of_two;     /* dynamic: scales are rounded up to powers of two */
     uint32_t hadamard;     /* the input is rotated by Hadamard blocks of this size before it is
@@ -28,11 +28,11 @@ typedef struct {
 } mc_act_spec;
 
 /* The cache of keys and values. Keys: a scale for each channel over `group` tokens; values: one for
- * each token and `group` channels (0: the whole head). Asymmetric, integer zero. The newest `window`
- * tokens stay as they are (KIVI, Liu et al. 2024). */
+ * each token and `group` channels (or the whole head, when it has fewer). Asymmetric, zeros are
+ * integers of 16 bits. The newest `window` tokens stay as they are (KIVI, Liu et al. 2024). */
 typedef struct {
-    uint8_t bits;     /* 4, 8; 16: not quantized */
-    uint32_t group;   /* 32, 64, 128 */
+    uint8_t bits;     /* 2 to 8; 16: not quantized */
+    uint32_t group;   /* at least 1; usually 32, 64, 128 */
     uint32_t window;
     bool hadamard;    /* queries and keys are rotated head by head behind RoPE (R3) */
 } mc_kv_spec;

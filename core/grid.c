@@ -6,6 +6,7 @@
 #include "core/kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 static mc_status check_offset(const mc_grid *grid, mc_err *err)
 {
@@ -39,6 +40,17 @@ static mc_status check_scale(const mc_grid *grid, mc_err *err)
         return mc_fail(err, MC_E_USAGE, "scales are F16, BF16, F32, F8_E8M0 or F8_E4M3, not %s",
                        mc_dtype_about(grid->scale_dtype)->name);
     }
+    return MC_OK;
+}
+
+static mc_status check_two_levels(const mc_grid *grid, mc_err *err)
+{
+    if (grid->tensor_scaled &&
+        (grid->scale_dtype != MC_F8_E4M3 || grid->sub_bits != 0 || grid->super != 0))
+        return mc_fail(err, MC_E_USAGE,
+                       "a scale of the whole tensor goes with plain scales of F8_E4M3");
+    if (grid->tensor_scaled && grid->offset == MC_OFFSET_FREE)
+        return mc_fail(err, MC_E_USAGE, "a scale of the whole tensor has no offset beside it");
     if (grid->sub_bits == 0 && grid->super != 0)
         return mc_fail(err, MC_E_USAGE, "plain scales have no super-scale, but %u groups share one",
                        grid->super);
@@ -55,7 +67,8 @@ mc_status mc_grid_check(const mc_grid *grid, mc_err *err)
 {
     if (!grid->levels) return mc_fail(err, MC_E_USAGE, "the grid has no levels");
     MC_TRY(check_offset(grid, err));
-    return check_scale(grid, err);
+    MC_TRY(check_scale(grid, err));
+    return check_two_levels(grid, err);
 }
 
 unsigned mc_grid_codes(const mc_grid *grid)
@@ -80,37 +93,84 @@ float mc_grid_value(const mc_grid *grid, mc_params p, unsigned code)
 
 /* ---- encoding ---- */
 
-static float float_below(double x)
+/* Whether a weight half-way between values k and k + 1 becomes the upper one: of floats the one at
+ * an even distance from 0. */
+static bool tie_is_up(const mc_levels *levels, unsigned k)
+{
+    return levels->fraction && (k + 1 + levels->count / 2) % 2 == 0;
+}
+
+static float next_below(float x)
+{
+    if (x == 0.0f) return -0x1p-149f;
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits = x > 0.0f ? bits - 1 : bits + 1;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* The largest float that is not above x; below it when it may not be x itself. */
+static float float_below(double x, bool strictly)
 {
     const float f = (float)x;
-    return (double)f > x ? nextafterf(f, -INFINITY) : f;
+    const bool above = strictly ? (double)f >= x : (double)f > x;
+    return above ? next_below(f) : f;
+}
+
+/* With a negative scale values fall, so everything is mirrored, which changes no bit of it. */
+static float sign_of(mc_params p)
+{
+    return p.scale < 0.0f ? -1.0f : 1.0f;
 }
 
 /* bound[k]: a float above it is nearer to value k + 1 than to value k. The sum of two f32 values of
- * one group is exact in double; a bound between two floats may as well be the lower one. With a
- * negative scale values fall, so everything is mirrored, which changes no bit of it. */
+ * one group is exact in double; a bound between two floats may as well be the lower one. */
 static float table_bounds(const mc_grid *grid, mc_params p, float *bound)
 {
-    const float sign = p.scale < 0.0f ? -1.0f : 1.0f;
     const unsigned count = grid->levels->count;
+    const float sign = sign_of(p);
     double last = (double)(sign * mc_grid_value(grid, p, 0));
     for (unsigned k = 0; k + 1 < count; k++) {
         const double next = (double)(sign * mc_grid_value(grid, p, k + 1));
-        bound[k] = float_below(0.5 * (last + next));
+        bound[k] = float_below(0.5 * (last + next), next > last && tie_is_up(grid->levels, k));
         last = next;
     }
     return sign;
 }
 
+/* The same code, by halving: for weights too few to be worth all bounds. */
+static uint8_t code_of(const mc_grid *grid, mc_params p, float w)
+{
+    const float *level = grid->levels->value;
+    const float sign = sign_of(p), m = grid->offset == MC_OFFSET_FREE ? p.offset : 0.0f;
+    const double x = 2.0 * (double)(sign * w);
+    unsigned low = 0, high = grid->levels->count - 1u;
+    while (low < high) {
+        const unsigned k = (low + high) / 2;
+        const double value = (double)(sign * (p.scale * level[k] + m));
+        const double next = (double)(sign * (p.scale * level[k + 1] + m));
+        const bool tie = x == value + next && next > value;
+        const bool above = x > value + next || (tie && tie_is_up(grid->levels, k));
+        low = above ? k + 1 : low;
+        high = above ? high : k;
+    }
+    return (uint8_t)low;
+}
+
 static void encode_table_row(const mc_grid *grid, const mc_params *p, const float *w, size_t groups,
                              size_t group, uint8_t *code)
 {
-    const mc_kernels *kernels = mc_kernels_best();
     const unsigned count = grid->levels->count;
-    for (size_t g = 0; g < groups; g++) {
+    const bool few = group < (count + 3u) / 4u;
+    for (size_t g = 0; g < groups; g++, w += group, code += group) {
+        if (few) {
+            for (size_t i = 0; i < group; i++) code[i] = code_of(grid, p[g], w[i]);
+            continue;
+        }
         float bound[MC_LEVELS_MOST];
         const float sign = table_bounds(grid, p[g], bound);
-        kernels->encode_table(w + g * group, group, sign, bound, count, code + g * group);
+        mc_kernels_best()->encode_table(w, group, sign, bound, count, code);
     }
 }
 
@@ -135,10 +195,10 @@ void mc_grid_encode(const mc_grid *grid, mc_params p, const float *w, size_t n, 
 static void decode_table_row(const mc_grid *grid, const mc_params *p, const uint8_t *code,
                              size_t groups, size_t group, float *w)
 {
+    const unsigned count = grid->levels->count;
     for (size_t g = 0; g < groups; g++, code += group, w += group) {
-        float value[MC_LEVELS_MOST] = {0};
-        for (unsigned u = 0; u < grid->levels->count; u++) value[u] = mc_grid_value(grid, p[g], u);
-        for (size_t i = 0; i < group; i++) w[i] = value[code[i] % MC_LEVELS_MOST];
+        for (size_t i = 0; i < group; i++)
+            w[i] = code[i] < count ? mc_grid_value(grid, p[g], code[i]) : 0.0f;
     }
 }
 
@@ -195,14 +255,39 @@ static dtype_range range_of(mc_dtype dtype)
     return (dtype_range){dtype, 0.0f, 0.0f};
 }
 
-float mc_scale_least(mc_dtype dtype)
+/* What stored scales are multiplied by. */
+static float unit_of(const mc_grid *grid)
 {
-    return range_of(dtype).least;
+    return grid->tensor_scaled && grid->tensor_scale > 0.0f ? grid->tensor_scale : 1.0f;
 }
 
-float mc_scale_most(mc_dtype dtype)
+float mc_grid_least_scale(const mc_grid *grid)
 {
-    return range_of(dtype).most;
+    return unit_of(grid) * range_of(grid->scale_dtype).least;
+}
+
+float mc_grid_most_scale(const mc_grid *grid)
+{
+    return unit_of(grid) * range_of(grid->scale_dtype).most;
+}
+
+void mc_grid_round_scales(const mc_grid *grid, float *scale, size_t n)
+{
+    const float unit = unit_of(grid);
+    if (grid->tensor_scaled)
+        for (size_t i = 0; i < n; i++) scale[i] /= unit;
+    mc_round_all_to(grid->scale_dtype, scale, n);
+    if (grid->tensor_scaled)
+        for (size_t i = 0; i < n; i++) scale[i] *= unit;
+}
+
+/* Scales stay normal floats, so that dividing by it gives back what is stored. */
+void mc_grid_set_tensor_scale(mc_grid *grid, float absmax)
+{
+    static const float least = 0x1p-117f;
+    if (!grid->tensor_scaled) return;
+    const float wanted = absmax / (mc_grid_span(grid) * range_of(grid->scale_dtype).most);
+    grid->tensor_scale = absmax > 0.0f ? fmaxf(wanted, least) : 1.0f;
 }
 
 /* E4M3 and E8M0 saturate instead of overflowing, so that the neighbourhood of their largest number
@@ -233,9 +318,20 @@ static mc_status refused(mc_dtype dtype, const char *what, float wanted, mc_err 
                    way_out(wanted));
 }
 
+static mc_status store_under_tensor(const mc_grid *grid, float wanted, float *stored, mc_err *err)
+{
+    if (!isfinite(wanted)) return refused(grid->scale_dtype, "a scale", wanted, err);
+    float size = fabsf(wanted);
+    mc_grid_round_scales(grid, &size, 1);
+    size = fminf(fmaxf(size, mc_grid_least_scale(grid)), mc_grid_most_scale(grid));
+    *stored = copysignf(size, wanted);
+    return MC_OK;
+}
+
 mc_status mc_grid_store_scale(const mc_grid *grid, float wanted, float *stored, mc_err *err)
 {
     const mc_dtype dtype = grid->scale_dtype;
+    if (grid->tensor_scaled) return store_under_tensor(grid, wanted, stored, err);
     const float rounded = mc_round_to(dtype, wanted);
     if (!storable(dtype, wanted, rounded)) {
         if (dtype == MC_F8_E8M0 && wanted < 0.0f)
@@ -244,7 +340,7 @@ mc_status mc_grid_store_scale(const mc_grid *grid, float wanted, float *stored, 
                            way_out(wanted));
         return refused(dtype, "a scale", wanted, err);
     }
-    *stored = rounded != 0.0f ? rounded : copysignf(mc_scale_least(dtype), wanted);
+    *stored = rounded != 0.0f ? rounded : copysignf(range_of(dtype).least, wanted);
     return MC_OK;
 }
 
@@ -261,8 +357,8 @@ float mc_grid_idle_scale(const mc_grid *grid)
 {
     const float *t = grid->levels->value;
     for (unsigned u = 0; t && u < grid->levels->count; u++)
-        if (t[u] == 0.0f) return 1.0f;
-    return t ? mc_scale_least(grid->scale_dtype) : 1.0f;
+        if (t[u] == 0.0f) return unit_of(grid);
+    return t ? mc_grid_least_scale(grid) : unit_of(grid);
 }
 
 uint8_t mc_grid_zero(const mc_grid *grid, float least, float scale)

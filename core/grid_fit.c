@@ -63,16 +63,31 @@ static float power_of_two_above(float x)
     return ldexpf(1.0f, fraction == 0.5f ? exponent - 1 : exponent);
 }
 
-static mc_status store_scales(const mc_grid *grid, float *scale, size_t groups, mc_err *err)
+/* Floats have their own rule (OCP MX 1.0, with the rounding that encoders of MXFP4 give it): the
+ * exponent of the largest weight less that of the largest level, one more when its fraction is 1.75
+ * or above. What lies beyond the largest level then saturates. */
+static float power_of_two_for(const mc_grid *grid, float scale, float most)
 {
+    const mc_levels *levels = grid->levels;
+    if (!levels->fraction || !(most > 0.0f)) return power_of_two_above(scale);
+    int exponent, reach;
+    const float fraction = frexpf(most, &exponent);
+    frexpf(levels->value[levels->count - 1], &reach);
+    return ldexpf(1.0f, exponent - reach + (fraction >= 0.875f));
+}
+
+static mc_status store_scales(const mc_grid *grid, chunk *c, size_t groups, mc_err *err)
+{
+    float *scale = c->scale;
     float stored[CHUNK];
     for (size_t g = 0; g < groups; g++) {
-        if (grid->scale_dtype == MC_F8_E8M0) scale[g] = power_of_two_above(scale[g]);
+        if (grid->scale_dtype == MC_F8_E8M0)
+            scale[g] = power_of_two_for(grid, scale[g], c->most[g]);
         stored[g] = scale[g];
     }
-    mc_round_all_to(grid->scale_dtype, stored, groups);
+    mc_grid_round_scales(grid, stored, groups);
 
-    const float least = mc_scale_least(grid->scale_dtype);
+    const float least = mc_grid_least_scale(grid);
     for (size_t g = 0; g < groups; g++) {
         const bool plain = stored[g] >= least && stored[g] < 256.0f; /* fits every dtype */
         if (plain)
@@ -129,7 +144,7 @@ mc_status mc_grid_fit_range(const mc_fit_row *row, mc_params *out, mc_err *err)
         chunk c;
         wanted_scales(row, row->w + at * row->group, groups, &c);
         MC_TRY(check_range(&c, row->grid->offset, groups, err));
-        MC_TRY(store_scales(row->grid, c.scale, groups, err));
+        MC_TRY(store_scales(row->grid, &c, groups, err));
         MC_TRY(finish(row->grid, &c, groups, out + at, err));
     }
     return MC_OK;
@@ -140,7 +155,13 @@ mc_status mc_grid_fit(const mc_grid *grid, mc_fit fit, const float *w, const flo
                       mc_err *err)
 {
     if (group == 0) return MC_OK;
-    const mc_fit_row row = {.grid = grid,
+    mc_grid alone = *grid;
+    if (grid->tensor_scaled && !(grid->tensor_scale > 0.0f)) {
+        float most;
+        mc_kernels_best()->absmax(w, 1, groups * group, &most);
+        mc_grid_set_tensor_scale(&alone, most);
+    }
+    const mc_fit_row row = {.grid = &alone,
                             .fit = fit,
                             .w = w,
                             .importance = importance,

@@ -20,7 +20,7 @@ float mc_fit_unit(float most)
 
 bool mc_fit_group_open(mc_fit_group *out, const mc_fit_row *row, size_t g, float unit, float centre)
 {
-    const mc_levels *levels = row->grid->levels;
+    const mc_grid *grid = row->grid;
     const float *importance = row->importance ? row->importance + g * row->group : NULL;
     float importance_unit = 1.0f;
     if (importance) {
@@ -29,7 +29,7 @@ bool mc_fit_group_open(mc_fit_group *out, const mc_fit_row *row, size_t g, float
         if (!(most > 0.0f)) return false;
         importance_unit = mc_fit_unit(most);
     }
-    *out = (mc_fit_group){.grid = row->grid,
+    *out = (mc_fit_group){.grid = grid,
                           .norm = row->fit.norm,
                           .scan = {.w = row->w + g * row->group,
                                    .importance = importance,
@@ -37,11 +37,10 @@ bool mc_fit_group_open(mc_fit_group *out, const mc_fit_row *row, size_t g, float
                                    .unit = unit,
                                    .centre = centre,
                                    .importance_unit = importance_unit,
-                                   .level = levels->value,
-                                   .levels = levels->count,
-                                   .dtype = row->grid->scale_dtype,
-                                   .least = mc_scale_least(row->grid->scale_dtype),
-                                   .most = mc_scale_most(row->grid->scale_dtype)}};
+                                   .table = grid->levels->value ? grid->levels : NULL,
+                                   .dtype = grid->scale_dtype,
+                                   .least = mc_grid_least_scale(grid),
+                                   .most = mc_grid_most_scale(grid)}};
     return true;
 }
 

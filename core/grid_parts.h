@@ -6,9 +6,12 @@
 #include "core/grid.h"
 #include "core/kernels.h"
 
-/* The smallest positive number of a dtype that scales can have, and the largest. */
-float mc_scale_least(mc_dtype dtype);
-float mc_scale_most(mc_dtype dtype);
+/* The smallest positive scale that can be stored, and the largest. */
+float mc_grid_least_scale(const mc_grid *grid);
+float mc_grid_most_scale(const mc_grid *grid);
+
+/* n scales as the dtype rounds them: may become 0 or overflow. */
+void mc_grid_round_scales(const mc_grid *grid, float *scale, size_t n);
 
 /* The scale that a group of zeros gets: 1, or the least one when the levels have no 0. */
 float mc_grid_idle_scale(const mc_grid *grid);

@@ -58,7 +58,7 @@ static void round_steps(const search *s, float *step)
     const float back = 1.0f / scan->unit;
     float stored[MC_LANES];
     for (unsigned c = 0; c < MC_LANES; c++) stored[c] = step[c] * back;
-    mc_round_all_to(scan->dtype, stored, MC_LANES);
+    mc_grid_round_scales(s->group.grid, stored, MC_LANES);
     for (unsigned c = 0; c < MC_LANES; c++) {
         float size = fabsf(stored[c]);
         size = size > scan->least ? size : scan->least;

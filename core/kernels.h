@@ -25,9 +25,8 @@ typedef struct {
     const float *importance; /* or NULL */
     size_t n;
     float unit, centre, importance_unit;
-    const float *level; /* of a table, or NULL for integers */
-    unsigned levels;
-    mc_dtype dtype;    /* of a stored scale, and its range, for refine() */
+    const mc_levels *table; /* or NULL for integers */
+    mc_dtype dtype;         /* of a stored scale, and its range, for refine() */
     float least, most;
 } mc_scan;
 

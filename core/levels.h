@@ -10,16 +10,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* X(name, id, bits of a code, levels, summary); the numbers stand in levels.c */
-#define MC_LEVEL_TABLES(X)                                               \
-    X(binary, 9, 1, 2, "-1 and 1")                                       \
-    X(ternary, 10, 2, 3, "-1, 0 and 1")                                  \
-    X(nf4, 11, 4, 16, "quantiles of a normal distribution (QLoRA)")      \
-    X(iq4_nl, 12, 4, 16, "the non-linear 4-bit levels of llama.cpp")     \
-    X(e2m1, 13, 4, 15, "4-bit floats of MXFP4 and NVFP4, zero only once") \
+/* X(name, id, bits of a code, levels, bits of fraction, least exponent, summary); the numbers stand
+ * in levels.c. Floats have bits of fraction, other tables none. */
+#define MC_LEVEL_TABLES(X)                                                            \
+    X(binary, 9, 1, 2, 0, 0, "-1 and 1")                                              \
+    X(ternary, 10, 2, 3, 0, 0, "-1, 0 and 1")                                         \
+    X(nf4, 11, 4, 16, 0, 0, "quantiles of a normal distribution (QLoRA)")             \
+    X(iq4_nl, 12, 4, 16, 0, 0, "the non-linear 4-bit levels of llama.cpp")            \
+    X(e2m1, 13, 4, 15, 1, 0, "4-bit floats of MXFP4 and NVFP4, zero only once")       \
+    X(e4m3, 14, 8, 253, 3, -6, "8-bit floats of OCP, 3 bits of fraction, up to 448")  \
+    X(e5m2, 15, 8, 247, 2, -14, "8-bit floats of OCP, 2 bits of fraction, up to 57344") \
     /* end */
 
-enum { MC_LEVELS_MOST = 16 }; /* levels in a table */
+enum {
+    MC_LEVELS_MOST = 256, /* levels in a table */
+    MC_TABLE_MOST = 16,   /* in one that is not of floats */
+};
 
 typedef struct {
     const char *name; /* "int4", "ternary", "nf4", … */
@@ -27,6 +33,9 @@ typedef struct {
     uint8_t id;
     uint8_t bits;       /* of a code */
     uint16_t count;     /* levels in use: 2^bits, 3 for ternary, 15 for e2m1 */
+    uint8_t fraction;   /* floats: bits of fraction. A level is then that many places from the
+                           middle one, 0, as its float's bits without the sign say */
+    int8_t exponent;    /* floats: of the least binade, whose unit subnormals share */
     bool base3;         /* three levels: five codes share a byte, 3^5 = 243 */
     const float *value; /* `count` rising numbers, or NULL for the integers 0..2^bits-1 */
 } mc_levels;

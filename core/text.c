@@ -153,3 +153,14 @@ void mc_text_close(mc_text *text)
     free(text->at);
     *text = (mc_text){0};
 }
+
+void mc_text_add_short(mc_text *text, double value)
+{
+    enum { DIGITS = 6, MOST = 12 };
+    double scaled = value < 0.0 ? -value : value, limit = 1.0;
+    int decimals = 0;
+    for (int i = 1; i < DIGITS; i++) limit *= 10.0;
+    for (; decimals < MOST && scaled < limit && scaled != (double)(int64_t)scaled; decimals++)
+        scaled *= 10.0;
+    mc_text_add_fixed(text, value, decimals);
+}

@@ -6,12 +6,13 @@
  * to 2 after a warm-up of a fifth and drives h to 0 or 1.
  *
  * Deviations. (1) The squared error and its slope come from moments (learned_shared.h), so an
- * iteration needs no data and costs 2 m n^2 flops for m x n weights. (2) The regulariser of a weight
- * is in proportion to what the weight itself can do to the error, step^2 times the input's mean
- * square, so that one `reg` serves inputs of any size. (3) It starts from a sweep's codes (GPTQ)
+ * iteration needs no data and costs 2 m n^2 flops for m x n weights. (2) The regulariser of a
+ * weight is in proportion to what the weight itself can do to the error, step^2 times the input's
+ * mean square, so that one `reg` serves inputs of any size. (3) It starts from the codes of gptq
  * unless told otherwise, between each and its neighbour on the weight's side, and near the code;
  * codes may so be more than a step from their weight. (4) After rounding, codes and scales move on
- * as long as that lowers the error (descent_shared.h). (5) Of start and result, each row takes the better. */
+ * as long as that lowers the error (descent_shared.h). (5) Of start and result, each row takes the
+ * better. */
 #include "quant/learned_shared.h"
 #include "quant/quick_math.h"
 #include "quant/rows.h"
@@ -229,6 +230,7 @@ const mc_quant_method mc_quant_adaround = {
     .name = "adaround",
     .summary = "learns to round each weight up or down, from the inputs' moments",
     .needs = "calibration data",
+    .cost = "as gptq, and m n^2 per matrix for every iteration",
     .paper = "Nagel et al. 2020 (AdaRound), in Gram form, from a sweep's codes, then polished",
     .params =
         {

@@ -15,14 +15,14 @@
 
 /* out[rows]: the shift of each output. w (the float weights) and v (what they have become) are
  * rows x n; moments with sum, and shift where there are two streams. With several groups all
- * outputs must be given, since output o belongs to group o / (rows / groups). Without any input seen
+ * outputs must be given, since output o belongs to group o / (rows / groups). Without any input
  * there is no shift. */
 void mc_bias_shift(const mc_moments *moments, const float *w, const float *v, size_t rows,
                    double *out);
 
 /* Analytically: mean[n], n = channels * positions, of ReLU of normal numbers with mean beta[c] and
- * deviation |gamma[c]| (those of the BatchNormalization in front), the same for each kernel position
- * of a channel: gamma phi(beta / gamma) + beta Phi(beta / gamma). (section 4.2.1, eq. 19)
+ * deviation |gamma[c]| (those of the BatchNormalization in front), the same for each kernel
+ * position of a channel: gamma phi(beta / gamma) + beta Phi(beta / gamma). (section 4.2.1, eq. 19)
  *
  * As moments of one row, {.n = n, .groups = 1, .rows = 1, .sum = mean}, it serves mc_bias_shift. */
 typedef struct {

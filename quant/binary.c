@@ -115,6 +115,7 @@ const mc_quant_method mc_quant_binary = {
     .name = "binary",
     .summary = "-1, 1 times the best scale, around the best offset if the grid has one",
     .needs = "no data",
+    .cost = "one pass over the weights",
     .paper = "Rastegari et al. 2016 (XNOR-Net); with an offset exact two-means",
     .usual_from = 1.0,
     .usual_below = 1.5,

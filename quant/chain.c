@@ -4,8 +4,8 @@
 #include <string.h>
 
 static const mc_correction corrections[] = {
-#define X(name_, wants_, before_, summary_, needs_, paper_) \
-    {#name_, summary_, needs_, paper_, wants_, before_},
+#define X(name_, wants_, before_, summary_, needs_, cost_, paper_) \
+    {#name_, summary_, needs_, cost_, paper_, wants_, before_},
     MC_CORRECTIONS(X)
 #undef X
 };

@@ -8,24 +8,26 @@
 
 #include "quant/transform.h"
 
-/* X(name, moments it wants, before codes are chosen?, summary, needs, paper) */
+/* X(name, moments it wants, before codes are chosen?, summary, needs, cost, paper) */
 #define MC_CORRECTIONS(X)                                                                      \
     X(compensate, MC_QUANT_GRAM | MC_QUANT_CROSS, true,                                        \
       "weights that make good what quantized inputs lose, before codes are chosen",            \
-      "calibration data, sequential", "Shen et al. 2025 (QuartDepth), its closed form")        \
+      "calibration data, sequential",                                                          \
+      "two forward passes with 4 n^2 per token, n^3 per group, m n^2 per matrix",              \
+      "Shen et al. 2025 (QuartDepth), its closed form")                                        \
     X(bias, 0, false, "biases that undo the mean error of each output", "calibration data",    \
-      "Nagel et al. 2019 (DFQ), empirical bias correction")                                    \
+      "m n per matrix", "Nagel et al. 2019 (DFQ), empirical bias correction")                                    \
     /* end */
 
 typedef enum {
-#define X(name, wants, before, summary, needs, paper) MC_CORRECTION_##name,
+#define X(name, wants, before, summary, needs, cost, paper) MC_CORRECTION_##name,
     MC_CORRECTIONS(X)
 #undef X
         MC_CORRECTION_COUNT
 } mc_correction_id;
 
 typedef struct {
-    const char *name, *summary, *needs, *paper;
+    const char *name, *summary, *needs, *cost, *paper;
     unsigned wants;
     bool before;
 } mc_correction;

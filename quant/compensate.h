@@ -27,9 +27,9 @@ mc_status mc_compensate_prepare(const mc_moments *one, double damp, mc_arena *me
                                 mc_compensation *out, mc_err *err);
 size_t mc_compensate_prepare_bytes(size_t n);
 
-/* w [rows x n] in place; residual (R) [rows x n] of the same rows, or NULL. Rows are independent: any
- * slab gives the same bits. MC_E_FORMAT names the place, counted from the first of these rows, of a
- * weight that no float can hold. */
+/* w [rows x n] in place; residual (R) [rows x n] of the same rows, or NULL. Rows are independent:
+ * any slab gives the same bits. MC_E_FORMAT names the place, counted from the first of these rows,
+ * of a weight that no float can hold. */
 mc_status mc_compensate_rows(const mc_compensation *c, float *w, size_t rows,
                              const double *residual, mc_arena scratch, mc_err *err);
 size_t mc_compensate_scratch(size_t rows, size_t n);

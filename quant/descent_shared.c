@@ -21,16 +21,17 @@ typedef struct {
     const mc_descent *by;
     mc_qmat *q;
     size_t first, rows, n, group, groups;
-    double *pull;   /* TILE x n: (t - v) H */
-    double *off;    /* TILE x n: t - v; later room */
-    double *wide;   /* TILE x n: room of groups longer than a block, else NULL */
-    size_t from;    /* first column of the block */
-    size_t columns; /* of the block */
-    double *r;      /* BLOCK x TILE: pull */
-    double *v;      /* BLOCK x TILE: values */
-    double *moved;  /* BLOCK x TILE: what values have changed by since the block began */
-    double *room;   /* 2 BLOCK x TILE */
-    double *h;      /* columns x columns: H within the block */
+    double *pull;     /* TILE x n: (t - v) H */
+    const float *aim; /* rows x n: t */
+    double *off;      /* TILE x n: t - v; later room */
+    double *wide;     /* TILE x n: room of groups longer than a block, else NULL */
+    size_t from;      /* first column of the block */
+    size_t columns;   /* of the block */
+    double *r;        /* BLOCK x TILE: pull */
+    double *v;        /* BLOCK x TILE: values */
+    double *moved;    /* BLOCK x TILE: what values have changed by since the block began */
+    double *room;     /* 2 BLOCK x TILE */
+    double *h;        /* columns x columns: H within the block */
     bool changed;
 } tile;
 
@@ -57,9 +58,14 @@ static mc_status open_tile(tile *t, mc_arena *scratch, mc_err *err)
 
 /* ---- H ---- */
 
+static bool is_dead(const tile *t, size_t column)
+{
+    return t->by->factor->dead[column];
+}
+
 static double added(const tile *t, size_t column)
 {
-    return t->by->factor->dead[column] ? 0.0 : t->by->factor->added;
+    return is_dead(t, column) ? 0.0 : t->by->factor->added;
 }
 
 /* H between two columns of the block. */
@@ -89,15 +95,15 @@ static uint8_t *code_at(const tile *t, size_t r, size_t column)
     return &t->q->code[(t->first + r) * t->n + column];
 }
 
-/* pull = (t - v) H from the codes as they are. */
-static void begin(tile *t, const float *aim)
+/* pull = (t - v) H from the codes as they are. Dead columns count as right throughout. */
+static void begin(tile *t)
 {
     const mc_grid *grid = &t->q->grid;
     for (size_t r = 0; r < t->rows; r++)
         for (size_t c = 0; c < t->n; c++) {
             const size_t at = r * t->n + c;
             const float v = mc_grid_value(grid, *params_at(t, r, c / t->group), *code_at(t, r, c));
-            t->off[at] = (double)aim[at] - (double)v;
+            t->off[at] = is_dead(t, c) ? 0.0 : (double)t->aim[at] - (double)v;
         }
     times_rows(t, t->off, 0, t->n, 0.0, t->pull);
 }
@@ -177,7 +183,7 @@ static bool choose_codes(const tile *t, size_t c, double *step)
 
 static void descend_column(tile *t, size_t c)
 {
-    if (t->by->factor->dead[t->from + c]) return;
+    if (is_dead(t, t->from + c)) return;
     double step[TILE] = {0};
     if (!choose_codes(t, c, step)) return;
     add_scaled(t->v + c * TILE, step, 1.0);
@@ -211,10 +217,18 @@ static void accept(const tile *t, size_t r, size_t group, const proposal *new)
     if (t->q->sub) t->q->sub[(t->first + r) * t->groups + group] = new->sub;
 }
 
+/* What the value at `column` gains with the scale; one that does not count, nothing. */
+static double slope_of(const tile *t, size_t r, size_t column)
+{
+    if (is_dead(t, column)) return 0.0;
+    return (double)mc_wish_slope(&t->q->grid, *params_at(t, r, column / t->group),
+                                 *code_at(t, r, column));
+}
+
 /* By how much the value at `column` would change. */
 static double step_of(const tile *t, size_t r, size_t column, const proposal *new)
 {
-    if (!new->wished) return 0.0;
+    if (!new->wished || is_dead(t, column)) return 0.0;
     const mc_grid *grid = &t->q->grid;
     const uint8_t code = *code_at(t, r, column);
     return (double)mc_grid_value(grid, new->p, code) -
@@ -239,19 +253,18 @@ typedef struct {
 static void sum_group(const tile *t, size_t c0, size_t c1, tile_sums *sums)
 {
     double *y = t->room, *hy = t->room + BLOCK * TILE;
-    const size_t group = (t->from + c0) / t->group;
     memset(sums, 0, sizeof *sums);
     for (size_t c = c0; c < c1; c++)
-        for (size_t r = 0; r < t->rows; r++)
-            y[c * TILE + r] = (double)mc_wish_slope(&t->q->grid, *params_at(t, r, group),
-                                                    *code_at(t, r, t->from + c));
+        for (size_t r = 0; r < t->rows; r++) y[c * TILE + r] = slope_of(t, r, t->from + c);
     times_group(t, y, c0, c1, hy, c0, c1);
     for (size_t c = c0; c < c1; c++) {
+        if (is_dead(t, t->from + c)) continue;
         add_product(sums->yy, y + c * TILE, hy + c * TILE);
         add_scaled(sums->y1, hy + c * TILE, 1.0);
         add_product(sums->yr, y + c * TILE, t->r + c * TILE);
         add_scaled(sums->r1, t->r + c * TILE, 1.0);
-        for (size_t j = c0; j < c1; j++) sums->one += within(t, c, j);
+        for (size_t j = c0; j < c1; j++)
+            sums->one += is_dead(t, t->from + j) ? 0.0 : within(t, c, j);
     }
 }
 
@@ -291,6 +304,7 @@ static mc_wish_sums sum_wide(const tile *t, size_t r, size_t c0, size_t c1)
     mc_wish_sums sums = {0};
     const double *y = t->off + r * t->n, *hy = t->wide + r * t->n, *pull = t->pull + r * t->n;
     for (size_t c = c0; c < c1; c++) {
+        if (is_dead(t, c)) continue;
         sums.yy += y[c] * hy[c];
         sums.y1 += hy[c];
         sums.yr += y[c] * pull[c];
@@ -303,7 +317,8 @@ static double sum_of_measure(const tile *t, size_t c0, size_t c1)
 {
     double one = 0.0;
     for (size_t i = c0; i < c1; i++) {
-        for (size_t j = c0; j < c1; j++) one += t->by->gram[i * t->n + j];
+        if (is_dead(t, i)) continue;
+        for (size_t j = c0; j < c1; j++) one += is_dead(t, j) ? 0.0 : t->by->gram[i * t->n + j];
         one += added(t, i);
     }
     return one;
@@ -327,9 +342,7 @@ static void descend_wide(tile *t, size_t group)
     const double one = sum_of_measure(t, c0, c1);
     proposal new[TILE];
     for (size_t r = 0; r < t->rows; r++)
-        for (size_t c = c0; c < c1; c++)
-            t->off[r * n + c] =
-                (double)mc_wish_slope(&t->q->grid, *params_at(t, r, group), *code_at(t, r, c));
+        for (size_t c = c0; c < c1; c++) t->off[r * n + c] = slope_of(t, r, c);
     times_rows(t, t->off, c0, t->group, 0.0, t->wide);
     for (size_t r = 0; r < t->rows; r++) {
         mc_wish_sums sums = sum_wide(t, r, c0, c1);
@@ -359,6 +372,15 @@ static void one_round(tile *t)
     }
 }
 
+/* Dead columns take the values nearest to what they should be, under whatever scale there is now. */
+static void encode_dead(const tile *t)
+{
+    for (size_t c = 0; c < t->n; c++)
+        for (size_t r = 0; is_dead(t, c) && r < t->rows; r++)
+            mc_grid_encode(&t->q->grid, *params_at(t, r, c / t->group), t->aim + r * t->n + c, 1,
+                           code_at(t, r, c));
+}
+
 mc_status mc_descend(const mc_descent *descent, mc_descent_rows rows, mc_arena scratch, mc_err *err)
 {
     if (descent->rounds == 0) return MC_OK;
@@ -368,12 +390,14 @@ mc_status mc_descend(const mc_descent *descent, mc_descent_rows rows, mc_arena s
     for (size_t row = 0; row < rows.rows; row += TILE) {
         t.first = rows.first + row;
         t.rows = rows.rows - row < TILE ? rows.rows - row : TILE;
-        begin(&t, rows.aim + row * t.n);
+        t.aim = rows.aim + row * t.n;
+        begin(&t);
         t.changed = true;
         for (unsigned i = 0; i < descent->rounds && t.changed; i++) {
             t.changed = false;
             one_round(&t);
         }
+        encode_dead(&t);
     }
     return MC_OK;
 }

@@ -2,9 +2,10 @@
  * that large weights may move by several levels (Lee et al. 2023, "FlexRound: Learnable Rounding
  * based on Element-wise Division for Post-Training Quantization", eq. 2 and proposition 3.1).
  *
- *     v = e^d1 s clamp(rint((w - m) / (s e^(d1 + d2 + d3)))) + m,   d1 of each group, d2 of each
- * weight, d3 of each row, all 0 at first; slopes pass through rint where it does not clamp. Adam with
- * a rate that falls like a cosine.
+ *     v = e^d1 s clamp(rint((w - m) / (s e^(d1 + d2 + d3)))) + m,
+ *
+ * d1 of each group, d2 of each weight, d3 of each row, all 0 at first; slopes pass through rint
+ * where it does not clamp. Adam with a rate that falls like a cosine.
  *
  * Deviations. (1) Squared error and slope come from moments (learned_shared.h): no data, 2 m n^2
  * flops an iteration. (2) It starts from the scales of gptq, and where gptq's code can be had by
@@ -279,6 +280,7 @@ const mc_quant_method mc_quant_flexround = {
     .name = "flexround",
     .summary = "learns what each weight is divided by before it is rounded, and the scales",
     .needs = "calibration data",
+    .cost = "as gptq, and m n^2 per matrix for every iteration",
     .paper = "Lee et al. 2023 (FlexRound), in Gram form, from gptq's codes, then polished",
     .params =
         {

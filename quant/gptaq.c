@@ -16,6 +16,7 @@ const mc_quant_method mc_quant_gptaq = {
     .name = "gptaq",
     .summary = "gptq that also makes good what the layers before have changed",
     .needs = "the second moment of its inputs (calibration data)",
+    .cost = "as gptq, two forward passes side by side, three times the n^2 per token",
     .paper = "Li et al. 2025 (GPTAQ); without published=1 the whole least-squares target",
     .params =
         {

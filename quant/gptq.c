@@ -8,6 +8,7 @@ const mc_quant_method mc_quant_gptq = {
     .name = "gptq",
     .summary = "codes chosen column by column, errors made good by the columns that follow",
     .needs = "the second moment of its inputs (calibration data)",
+    .cost = "one forward pass with n^2 per token and input group, n^3 per group, m n^2 per matrix",
     .paper = "Frantar et al. 2022 (GPTQ), in double precision, groups in their own order",
     .params = {MC_GPTQ_COMMON_PARAMS(0)},
     .refuses = refuses_no_grid,

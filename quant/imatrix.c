@@ -55,6 +55,7 @@ const mc_quant_method mc_quant_imatrix = {
     .name = "imatrix",
     .summary = "mse with every column's error weighted by the mean square of its input",
     .needs = "the mean square of its inputs (calibration data)",
+    .cost = "one forward pass, then as mse",
     .paper = "Kawrakow 2024 (llama.cpp's importance matrix): the weights of the error",
     .params =
         {

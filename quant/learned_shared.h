@@ -3,16 +3,17 @@
  * A layer's squared error needs no data, only moments. With t the weights, or where the inputs have
  * changed the target of quant/compensate.h, and G the Gram of the inputs, row by row
  *
- *     sum over inputs of |v x - w y|^2 + damping |v - w|^2 = d (G + damping) d^T + what no v changes,
+ *     sum over inputs of |v x - w y|^2 + damping |v - w|^2
+ *         = d (G + damping) d^T + what no v changes,      d = v - t.
  *
- * d = v - t. Its slope is 2 d (G + damping): one product with an n x n matrix an iteration.
+ * Its slope is 2 d (G + damping): one product with an n x n matrix an iteration.
  *
- * Units. G is divided by the mean of its diagonal, each row's weights by the root of the mean square
- * of its steps: neither the number of tokens nor the size of weights and inputs matters to learning
- * rates and regularisers.
+ * Units. G is divided by the mean of its diagonal, each row's weights by the root of the mean
+ * square of its steps: neither the number of tokens nor the size of weights and inputs matters to
+ * learning rates and regularisers.
  *
- * Rows are learned in tiles of MC_LEARNED_TILE, the last one filled up with zeros, so that BLAS sees
- * one shape and any slab of rows gives the same bits. */
+ * Rows are learned in tiles of MC_LEARNED_TILE, the last one filled up with zeros, so that BLAS
+ * sees one shape and any slab of rows gives the same bits. */
 #ifndef MC_QUANT_LEARNED_SHARED_H
 #define MC_QUANT_LEARNED_SHARED_H
 
@@ -33,7 +34,7 @@ typedef enum {
 typedef struct {
     size_t n;
     mc_learned_start start;
-    double unit;                  /* mean of G's diagonal over columns that live; 1 when none does */
+    double unit;                  /* mean of G's diagonal over columns that live, or 1 */
     const float *gram;            /* n x n: (G + damping) / unit */
     const float *worth;           /* n: its diagonal */
     mc_compensation compensation; /* of the target; its factor says what the damping is */
@@ -79,7 +80,7 @@ typedef struct {
 } mc_learned_rows;
 
 /* Makes the target and the start of all rows of a job; what it needs stays in mem. The loss of
- * nearest codes goes to the job's facts here or, where no sweep comes first, in mc_learned_begin. */
+ * nearest codes goes to the job's facts here or, without a sweep, in mc_learned_begin. */
 mc_status mc_learned_open(const mc_quant_job *job, mc_qmat *out, mc_arena *mem,
                           mc_learned_rows *rows, mc_err *err);
 size_t mc_learned_scratch(const mc_grid *grid, size_t rows, size_t cols, size_t group);

@@ -23,6 +23,7 @@ const mc_quant_method mc_quant_mse = {
     .name = "mse",
     .summary = "round to nearest over the range that leaves the least error",
     .needs = "no data",
+    .cost = "some passes over the weights: 100 million weights in seconds",
     .paper = "Frantar et al. 2022 (GPTQ), its quantizer's search over shrink factors",
     .params =
         {

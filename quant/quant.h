@@ -85,6 +85,7 @@ struct mc_quant_method {
     const char *name;
     const char *summary;
     const char *needs; /* "no data" */
+    const char *cost;  /* n inputs, m outputs: "m n^2 per matrix" */
     const char *paper; /* author, year, and what is taken from it */
     mc_quant_param params[MC_QUANT_PARAMS]; /* ends with a NULL key */
 

@@ -1,6 +1,6 @@
 /* Powers and sigmoids of floats by plain arithmetic, so that compilers make vector code of the loop
  * around them and every machine gets the same bits; powf and expf promise neither. log2 by the
- * series of atanh, 2^x by the polynomial of Cephes' exp2f; both are off by about one part in 10^7. */
+ * series of atanh, 2^x by the polynomial of Cephes' exp2f; both err by one part in 10^7. */
 #ifndef MC_QUANT_QUICK_MATH_H
 #define MC_QUANT_QUICK_MATH_H
 
@@ -45,9 +45,8 @@ static inline float quick_log2(float a)
     const int32_t e = (int32_t)half >> 23;
     const float m = quick_float((half & 0x007fffffu) + 0x3f3504f3u); /* sqrt(1/2) .. sqrt(2) */
     const float t = (m - 1.0f) / (m + 1.0f), t2 = t * t;
-    return (float)e +
-           t * (2.88539008f +
-                t2 * (0.961796694f + t2 * (0.577078016f + t2 * (0.412198583f + t2 * 0.320598898f))));
+    const float rest = 0.577078016f + t2 * (0.412198583f + t2 * 0.320598898f);
+    return (float)e + t * (2.88539008f + t2 * (0.961796694f + t2 * rest));
 }
 
 /* a^p for a in [0, 1], p > 0: what falls below 2^-126 becomes 2^-126. */

@@ -15,6 +15,7 @@ const mc_quant_method mc_quant_rtn = {
     .name = "rtn",
     .summary = "round to nearest over the range of each group",
     .needs = "no data",
+    .cost = "one pass over the weights",
     .paper = "uniform quantization; no search",
     .refuses = refuses_no_grid,
     .scratch = needs_no_scratch,

@@ -93,6 +93,7 @@ const mc_quant_method mc_quant_ternary = {
     .name = "ternary",
     .summary = "-1, 0, 1 times the exactly best scale",
     .needs = "no data",
+    .cost = "a sort of every group",
     .paper = "Li et al. 2016 (ternary weight networks), its optimum found exactly",
     .usual_from = 1.5,
     .usual_below = 2.0,

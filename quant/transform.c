@@ -3,6 +3,8 @@
 
 #include "quant/transform_scale.h"
 
+#include <string.h>
+
 static const mc_transform *const transforms[] = {
 #define X(name) &mc_transform_##name,
     MC_TRANSFORMS(X)
@@ -14,6 +16,25 @@ enum { TRANSFORMS = sizeof transforms / sizeof transforms[0] };
 const mc_transform *mc_transform_at(size_t i)
 {
     return i < TRANSFORMS ? transforms[i] : NULL;
+}
+
+/* ---- what becomes of inputs ---- */
+
+mc_status mc_input_changed(const mc_transform_job *job, size_t site, mc_input_change change,
+                           mc_err *err)
+{
+    if (!job->changes) return MC_OK;
+    mc_arena *mem = job->changes->mem;
+    mc_input_change *kept = MC_NEW(mem, mc_input_change, 1);
+    double *vector = change.vector ? MC_NEW_RAW(mem, double, change.n) : NULL;
+    if (!kept || (change.vector && !vector)) return mc_no_room(err, "what becomes of inputs");
+    *kept = change;
+    if (vector) memcpy(vector, change.vector, change.n * sizeof *vector);
+    kept->vector = vector;
+    mc_input_change **end = &job->changes->first[site];
+    while (*end) end = &(*end)->next;
+    *end = kept;
+    return MC_OK;
 }
 
 /* A weight at a time with what editing it takes; vectors; the search's rows; of rotations two

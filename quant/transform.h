@@ -32,8 +32,8 @@ typedef enum {
                         through positive-homogeneous functions, or none: cross-layer equalization */
 } mc_place_kind;
 
-/* What a site's outputs meet before anybody takes them: a bias (its node's, or an Add behind it) and
- * a BatchNormalization. */
+/* What a site's outputs meet before anybody takes them: a bias (its node's, or an Add behind it)
+ * and a BatchNormalization. */
 typedef struct {
     mc_id value;           /* behind all of it */
     const mc_tensor *bias; /* one number for each output (other dimensions are 1), or NULL */
@@ -51,15 +51,16 @@ typedef struct {
     mc_place_kind kind;
     const char *name;          /* of the producer, for messages */
     const mc_input_group *to;  /* whose value it is */
-    const size_t *site;        /* the consumers: those of `to`, and of experts that take rows of the */
-    size_t sites;              /* value; indices into mc_sites. Nobody else takes it */
+    const size_t *site;        /* the consumers, indices into mc_sites: those of `to`, and experts
+                                  that take rows of the value. Nobody else takes it */
+    size_t sites;
     const uint32_t *from;      /* of each channel of the value: the producer's channel */
     size_t width;              /* channels of the value */
     size_t channels;           /* of the producer; of parts of its output (fused matrices) more than
                                   `from` names */
     const mc_tensor *gain;     /* NORM: one number for each channel; NULL: none */
     double gain_offset;        /* … to which the graph adds this (Gemma: 1) */
-    const mc_tensor *bias;     /* where the producer takes a shift of its outputs, or NULL: nowhere */
+    const mc_tensor *bias;     /* where the producer takes a shift of its outputs, or NULL */
     const mc_site *producer;   /* LINEAR, CONV; else NULL */
     size_t head;               /* channels of a head when an attention lies between; else 0 */
     bool takes_shift;          /* a shift of the value can be made good in biases on both sides, */
@@ -93,6 +94,24 @@ const mc_place *mc_places_of(const mc_places *places, const mc_input_group *grou
 
 /* ---- transforms ---- */
 
+/* What transforms have made of the input of a site, in their order: statistics that were collected
+ * before them are brought up to date by it. */
+typedef enum { MC_INPUT_SCALED, MC_INPUT_SHIFTED, MC_INPUT_ROTATED } mc_input_change_kind;
+
+typedef struct mc_input_change mc_input_change;
+struct mc_input_change {
+    mc_input_change_kind kind;
+    size_t n;                    /* channels of the input */
+    const double *vector;        /* SCALED: x became x / vector, SHIFTED: x - vector */
+    const mc_rotation *rotation; /* ROTATED: x (as a row) became x Q */
+    mc_input_change *next;
+};
+
+typedef struct {
+    mc_arena *mem;           /* grows */
+    mc_input_change **first; /* of each site; NULL: none */
+} mc_input_changes;
+
 /* What is known of an input group's activation in the float model, edited as it was before this
  * transform began. */
 typedef struct {
@@ -117,11 +136,17 @@ typedef struct {
     uint32_t *hadamard;          /* of each site: set to the block of a transform that the device
                                     applies to the site's input (mc_act_spec) */
     bool *kv_hadamard;           /* set when keys and queries are rotated too */
+    mc_input_changes *changes;   /* told of what becomes of inputs; may be NULL */
 } mc_transform_job;
+
+/* Notes a change of a site's input behind those before it; the vector is copied, the rotation must
+ * last as long as the edits. */
+mc_status mc_input_changed(const mc_transform_job *job, size_t site, mc_input_change change,
+                           mc_err *err);
 
 typedef struct mc_transform mc_transform;
 struct mc_transform {
-    const char *name, *summary, *needs, *paper;
+    const char *name, *summary, *needs, *cost, *paper;
     mc_quant_param params[MC_QUANT_PARAMS];
     unsigned wants;       /* MC_QUANT_… of each input group; 0: no data */
     bool scales_norms;    /* excludes rotations, */

@@ -1,5 +1,5 @@
 /* Absorbing high biases: where a channel behind a ReLU lies above c on nearly all inputs, c moves
- * through the ReLU into the next layer's bias: b1 - c, b2 + W2 c, with c = max(0, mean - 3 deviation)
+ * through the ReLU into the next layer's bias: b1 - c, b2 + W2 c, c = max(0, mean - 3 deviation)
  * (Nagel et al. 2019, section 4.1.3, which takes mean and deviation from BatchNormalization; here
  * they are the data's). Never more than the least value seen, so that no input of the data is cut
  * off and the function stays as it was on them. */
@@ -58,6 +58,7 @@ const mc_transform mc_transform_absorb = {
     .name = "absorb",
     .summary = "high biases moved through ReLU into the next layer",
     .needs = "calibration data, biases",
+    .cost = "one forward pass",
     .paper = "Nagel et al. 2019 (DFQ), section 4.1.3",
     .wants = MC_QUANT_SQUARES,
     .begin = begin,

@@ -3,7 +3,8 @@
  * s = x^alpha / (w^(1 - alpha) + 1e-4), w the mean over rows of |weight| over the largest in its
  * group; alpha = 0, 1/n … from a grid by the error that is left in the outputs. s is centred by
  * sqrt(max s min s). The paper's search of clipping ranges is left to the rounding, which fits its
- * grids. Places beyond the paper's: v -> o with shared key-value heads, up -> down, convolutions. */
+ * grids. Places beyond the paper's: v -> o with shared key-value heads, up -> down,
+ * convolutions. */
 #include "quant/transform_scale.h"
 
 #include <math.h>
@@ -121,6 +122,7 @@ const mc_transform mc_transform_awq = {
     .name = "awq",
     .summary = "scales that favour weights which meet large inputs, by the error left in outputs",
     .needs = "calibration data",
+    .cost = "one forward pass with n^2 per token, m n^2 per trial",
     .paper = "Lin et al. 2023 (AWQ), eq. 4-5; AutoAWQ's scaling by weights; by Grams",
     .params = {[GRID] = {.key = "grid",
                          .summary = "exponents tried, from 0 up to but not including 1",

@@ -2,8 +2,8 @@
  *
  *     g = scale / sqrt(var + epsilon);  W' = W g (per output);  B' = (b - mean) g + B
  *
- * The node stays and becomes a plain bias: scale 1, mean 0, bias B', variance 1 - epsilon, for which
- * sqrt(var + epsilon) is 1 in f32. So per-output scales of W' see what the layer gives. */
+ * The node stays and becomes a plain bias: scale 1, mean 0, bias B', variance 1 - epsilon, for
+ * which sqrt(var + epsilon) is 1 in f32. So per-output scales of W' see what the layer gives. */
 #include "quant/transform_scale.h"
 
 #include <math.h>
@@ -89,6 +89,7 @@ const mc_transform mc_transform_batchnorm = {
     .name = "batchnorm",
     .summary = "BatchNormalization folded into the weights in front of it",
     .needs = "no data",
+    .cost = "nothing to speak of",
     .paper = "Jacob et al. 2018, section 3.2; Nagel et al. 2019 (DFQ)",
     .begin = begin,
 };

@@ -1,5 +1,5 @@
-/* Cross-layer equalization (Nagel et al. 2019, DFQ, eq. 11): with r1 the largest weight of an output
- * and r2 that of the input it becomes, s = r1 / sqrt(r1 r2) makes both sqrt(r1 r2). A depthwise
+/* Cross-layer equalization (Nagel et al. 2019, DFQ, eq. 11): with r1 the largest weight of an
+ * output, r2 that of the input it becomes, s = r1 / sqrt(r1 r2) makes both sqrt(r1 r2). A depthwise
  * convolution between two others is equalized with them, all three to (r1 r2 r3)^(1/3). Pairs share
  * layers, so that sweeps over all of them go on until scales stand still.
  *
@@ -263,6 +263,7 @@ const mc_transform mc_transform_cle = {
     .name = "cle",
     .summary = "neighbouring layers scaled to equal ranges of their weights",
     .needs = "no data",
+    .cost = "some passes over the weights",
     .paper = "Nagel et al. 2019 (DFQ), eq. 11; depthwise convolutions in threes",
     .params = {[SWEEPS] = {.key = "sweeps",
                            .summary = "times that all pairs are gone through, at most",

@@ -31,6 +31,7 @@ const mc_transform mc_transform_logeq = {
     .name = "logeq",
     .summary = "scales by the logarithm of the inputs' range",
     .needs = "calibration data",
+    .cost = "one forward pass",
     .paper = "Li et al. 2023 (FPTQ), logarithmic equalization",
     .params = {[INNER] = MC_SCALE_INNER},
     .wants = MC_QUANT_SQUARES,

@@ -217,7 +217,14 @@ static mc_status visit(finder *f, mc_id value, mc_err *err)
 
 /* ---- tensors ---- */
 
-/* How many of the stream's readers and writers have this tensor. */
+static bool writes(const finder *f, size_t site)
+{
+    for (size_t i = 0; i < f->out->writers; i++)
+        if (f->writer[i] == site) return true;
+    return false;
+}
+
+/* How many of the stream's readers and writers have this tensor; a site may be both. */
 static size_t roles_of(const finder *f, const mc_tensor *t)
 {
     const mc_residual *s = f->out;
@@ -226,7 +233,8 @@ static size_t roles_of(const finder *f, const mc_tensor *t)
     for (size_t i = 0; i < s->froms; i++) n += f->from[i].tensor == t;
     for (size_t i = 0; i < s->writers; i++) n += site[f->writer[i]].weight == t;
     for (size_t i = 0; i < s->norms; i++)
-        for (size_t k = 0; k < f->norm[i].sites; k++) n += site[f->norm[i].site[k]].weight == t;
+        for (size_t k = 0; k < f->norm[i].sites; k++)
+            n += site[f->norm[i].site[k]].weight == t && !writes(f, f->norm[i].site[k]);
     return n;
 }
 

@@ -21,7 +21,7 @@ typedef struct {
     mc_residual stream;
     mc_rotation q; /* R1 */
     mc_arena *mem;
-    const mc_tensor **turned; /* those that were rotated for R1 already */
+    mc_residual_tensor *turned; /* rotated for R1 already, and along which axis */
     size_t turned_count;
 } rotor;
 
@@ -32,13 +32,31 @@ static mc_status turn(const mc_transform_job *job, const mc_tensor *tensor, int 
     return mc_edits_add(job->edits, tensor, &edit, err);
 }
 
-/* The first time that this tensor comes up? */
-static bool is_first(rotor *r, const mc_tensor *tensor)
+/* Rotates a tensor along an axis unless that was done: experts share stacks, heads may be
+ * embeddings. */
+static mc_status turn_once(rotor *r, const mc_tensor *tensor, int axis, mc_err *err)
 {
     for (size_t i = 0; i < r->turned_count; i++)
-        if (r->turned[i] == tensor) return false;
-    r->turned[r->turned_count++] = tensor;
-    return true;
+        if (r->turned[i].tensor == tensor && r->turned[i].axis == axis) return MC_OK;
+    r->turned[r->turned_count++] = (mc_residual_tensor){tensor, axis};
+    return turn(r->job, tensor, axis, &r->q, err);
+}
+
+/* ---- what becomes of inputs ---- */
+
+static mc_status tell_readers(const rotor *r, const mc_residual_norm *norm, mc_input_change change,
+                              mc_err *err)
+{
+    change.n = r->stream.width;
+    for (size_t i = 0; i < norm->sites; i++)
+        MC_TRY(mc_input_changed(r->job, norm->site[i], change, err));
+    return MC_OK;
+}
+
+static mc_status tell_turned(const rotor *r, size_t site, const mc_rotation *q, mc_err *err)
+{
+    const mc_input_change change = {.kind = MC_INPUT_ROTATED, .n = q->n, .rotation = q};
+    return mc_input_changed(r->job, site, change, err);
 }
 
 /* ---- R1: norms ---- */
@@ -149,7 +167,9 @@ static mc_status rotate_bias(const rotor *r, const mc_residual_norm *norm, const
     if (all_have_slots(r, norm)) {
         double *zero = MC_NEW(&scratch, double, r->stream.width);
         if (!zero) return mc_no_room(err, "a rotation");
+        const mc_input_change shifted = {.kind = MC_INPUT_SHIFTED, .vector = n->bias};
         MC_TRY(move_bias(r, norm, n->bias, scratch, err));
+        MC_TRY(tell_readers(r, norm, shifted, err));
         return mc_scale_edit(r->job, norm->bias, MC_EDIT_SET, 0, zero, err);
     }
     if (!n->flat) MC_TRY(mc_scale_edit(r->job, norm->bias, MC_EDIT_SCALE, 0, n->inverse, err));
@@ -163,7 +183,9 @@ static mc_status fold_gain(rotor *r, const mc_residual_norm *norm, const norm_nu
     double *one = MC_NEW(&scratch, double, r->stream.width);
     if (!one) return mc_no_room(err, "a rotation");
     for (size_t i = 0; i < r->stream.width; i++) one[i] = 1.0 - norm->gain_offset;
+    const mc_input_change scaled = {.kind = MC_INPUT_SCALED, .vector = n->gain};
     MC_TRY(mc_scale_edit(r->job, norm->gain, MC_EDIT_SET, 0, one, err));
+    MC_TRY(tell_readers(r, norm, scaled, err));
     for (size_t i = 0; i < norm->sites; i++) {
         const mc_site *site = &r->job->places->sites->site[norm->site[i]];
         mc_site_axes axes;
@@ -183,11 +205,13 @@ static mc_status rotate_norm(rotor *r, const mc_residual_norm *norm, mc_err *err
     MC_TRY(load_norm(r, norm, &scratch, &n, err));
     MC_TRY(rotate_bias(r, norm, &n, scratch, err));
     MC_TRY(fold_gain(r, norm, &n, scratch, err));
+    const mc_input_change turned = {.kind = MC_INPUT_ROTATED, .rotation = &r->q};
+    MC_TRY(tell_readers(r, norm, turned, err));
     for (size_t i = 0; i < norm->sites; i++) {
         const mc_site *site = &r->job->places->sites->site[norm->site[i]];
         mc_site_axes axes;
-        if (!is_first(r, site->weight) || !mc_look_axes(r->look.graph, site, &axes)) continue;
-        MC_TRY(turn(r->job, site->weight, axes.in, &r->q, err));
+        if (!mc_look_axes(r->look.graph, site, &axes)) continue;
+        MC_TRY(turn_once(r, site->weight, axes.in, err));
     }
     return MC_OK;
 }
@@ -202,31 +226,11 @@ static mc_status rotate_writers(rotor *r, mc_err *err)
         const mc_tensor *bias = r->job->places->output[at].bias;
         mc_site_axes axes;
         if (!mc_look_axes(r->look.graph, site, &axes)) continue;
-        if (is_first(r, site->weight)) MC_TRY(turn(r->job, site->weight, axes.out, &r->q, err));
+        MC_TRY(turn_once(r, site->weight, axes.out, err));
         if (bias) MC_TRY(turn(r->job, bias, mc_look_vector_axis(bias), &r->q, err));
     }
-    for (size_t i = 0; i < r->stream.froms; i++) {
-        const mc_residual_tensor *from = &r->stream.from[i];
-        if (is_first(r, from->tensor)) MC_TRY(turn(r->job, from->tensor, from->axis, &r->q, err));
-    }
-    return MC_OK;
-}
-
-/* A tensor that reads the stream along one axis and writes it along another is rotated twice, which
- * is_first would not do. */
-static mc_status check_axes(const rotor *r, mc_err *err)
-{
-    const mc_site *site = r->job->places->sites->site;
-    for (size_t i = 0; i < r->stream.norms; i++)
-        for (size_t k = 0; k < r->stream.norm[i].sites; k++)
-            for (size_t w = 0; w < r->stream.writers; w++) {
-                const mc_tensor *t = site[r->stream.norm[i].site[k]].weight;
-                if (t == site[r->stream.writer[w]].weight)
-                    return mc_fail(err, MC_E_UNSUPPORTED,
-                                   "tensor '%s' reads and writes the residual stream and cannot be "
-                                   "rotated",
-                                   t->name);
-            }
+    for (size_t i = 0; i < r->stream.froms; i++)
+        MC_TRY(turn_once(r, r->stream.from[i].tensor, r->stream.from[i].axis, err));
     return MC_OK;
 }
 
@@ -265,7 +269,6 @@ static mc_status rotate_stream(rotor *r, mc_err *err)
 {
     const double *param = r->job->setup->param;
     MC_TRY(mc_residual_find(&r->look, r->mem, &r->stream, err));
-    MC_TRY(check_axes(r, err));
     MC_TRY(mc_rotation_make((mc_rotate_kind)param[KIND], r->stream.width, (size_t)param[BLOCK],
                             r->job->seed, r->mem, &r->q, err));
     if (r->stream.centres) MC_TRY(keep_means(r, err));
@@ -306,6 +309,7 @@ static mc_status rotate_values(rotor *r, const mc_place *place, mc_err *err)
         const mc_site *site = &r->job->places->sites->site[place->site[i]];
         if (!mc_look_axes(r->look.graph, site, &axes)) continue;
         MC_TRY(turn(r->job, site->weight, axes.in, heads, err));
+        MC_TRY(tell_turned(r, place->site[i], heads, err));
     }
     return MC_OK;
 }
@@ -342,12 +346,13 @@ static mc_status rotate_input(rotor *r, size_t at, const mc_tensor **done, size_
     const size_t block = mc_hadamard_block(axes.ins);
     if (block < 2 || behind_attention(r, at)) return MC_OK;
     r->job->hadamard[at] = (uint32_t)block;
-    for (size_t i = 0; i < *dones; i++)
-        if (done[i] == site->weight) return MC_OK;
-    done[(*dones)++] = site->weight;
     mc_rotation *q = MC_NEW(r->mem, mc_rotation, 1);
     if (!q) return mc_no_room(err, "a rotation");
     MC_TRY(mc_rotation_make(MC_ROTATE_HADAMARD, axes.ins, block, 0, r->mem, q, err));
+    MC_TRY(tell_turned(r, at, q, err));
+    for (size_t i = 0; i < *dones; i++)
+        if (done[i] == site->weight) return MC_OK;
+    done[(*dones)++] = site->weight;
     return turn(r->job, site->weight, axes.in, q, err);
 }
 
@@ -375,8 +380,8 @@ static mc_status begin(const mc_transform_job *job, mc_arena *mem, mc_err *err)
     if (!kept) return mc_no_room(err, "a rotation");
     *kept = r;
     MC_TRY(mc_look_open(job->places->graph, job->places->sites, mem, &kept->look, err));
-    kept->turned =
-        MC_NEW(mem, const mc_tensor *, job->places->sites->sites + job->places->graph->values + 1);
+    kept->turned = MC_NEW(mem, mc_residual_tensor,
+                          2 * job->places->sites->sites + job->places->graph->values + 1);
     if (!kept->turned) return mc_no_room(err, "a rotation");
     MC_TRY(rotate_stream(kept, err));
     for (size_t i = 0; i < job->places->places; i++)
@@ -391,6 +396,7 @@ const mc_transform mc_transform_rotate = {
     .name = "rotate",
     .summary = "the residual stream and values rotated, so that outliers spread over all channels",
     .needs = "no data, a transformer with norms in front",
+    .cost = "n log n per row of a weight; on the device n log n per token where online",
     .paper = "Ashkboos et al. 2024 (QuaRot), section 4; Liu et al. 2024 (SpinQuant), R1 to R4",
     .params = {[KIND] = {.key = "kind",
                          .summary = "0: Hadamard; 1: Hadamard with random signs; 2: random "

@@ -144,6 +144,19 @@ static mc_status multiply_site(const mc_transform_job *job, const mc_place *plac
     return mc_scale_edit(job, site->weight, MC_EDIT_SCALE, axes.in, along, err);
 }
 
+/* Notes what becomes of the place's value; `by` is the producer's. */
+static mc_status tell(const mc_transform_job *job, const mc_place *place, mc_input_change_kind kind,
+                      const double *by, mc_arena scratch, mc_err *err)
+{
+    double *vector = MC_NEW_RAW(&scratch, double, place->width);
+    if (!vector) return mc_no_room(err, place->name);
+    for (size_t i = 0; i < place->width; i++) vector[i] = by[place->from[i]];
+    const mc_input_change change = {.kind = kind, .n = place->width, .vector = vector};
+    for (size_t i = 0; i < place->sites; i++)
+        MC_TRY(mc_input_changed(job, place->site[i], change, err));
+    return MC_OK;
+}
+
 mc_status mc_scale_apply(const mc_transform_job *job, const mc_place *place, const double *s,
                          mc_arena scratch, mc_err *err)
 {
@@ -165,7 +178,7 @@ mc_status mc_scale_apply(const mc_transform_job *job, const mc_place *place, con
         if (!mc_scale_seen(job->places, place, i))
             MC_TRY(multiply_site(job, place, site, s, scratch, err));
     }
-    return MC_OK;
+    return tell(job, place, MC_INPUT_SCALED, s, scratch, err);
 }
 
 /* ---- shifts ---- */
@@ -230,6 +243,7 @@ mc_status mc_scale_shift(const mc_transform_job *job, const mc_place *place, con
     if (!changes) return MC_OK;
     for (size_t i = 0; i < place->sites; i++)
         MC_TRY(shift_site(job, place, place->site[i], z, scratch, err));
+    MC_TRY(tell(job, place, MC_INPUT_SHIFTED, z, scratch, err));
     return mc_scale_edit_bias(job, place->bias, MC_EDIT_ADD, less, err);
 }
 

@@ -23,8 +23,8 @@ mc_status mc_scale_columns(const mc_transform_job *job, const mc_place *place, m
 /* Is the tensor of the place's i-th consumer that of an earlier one too? (A stack of experts.) */
 bool mc_scale_seen(const mc_places *places, const mc_place *place, size_t i);
 
-/* A linear or convolutional site's tensor as rows of `cols` weights, one for each output (of a stack
- * those of all its matrices). False: it is no such site. */
+/* A linear or convolutional site's tensor as rows of `cols` weights, one for each output (of a
+ * stack those of all its matrices). False: it is no such site. */
 typedef struct {
     mc_site_axes axes;
     size_t rows, cols;
@@ -70,8 +70,8 @@ mc_status mc_scale_edit(const mc_transform_job *job, const mc_tensor *tensor, mc
 /* MC_E_UNSUPPORTED when the model has no place to scale (`inner` false: no norm). */
 mc_status mc_scale_needs(const mc_transform_job *job, bool inner, mc_err *err);
 
-/* Do the tensors that the place would edit come from the file? (Gains that a graph brings along stand
- * in no container.) */
+/* Do the tensors that the place would edit come from the file? (Gains that a graph brings along
+ * stand in no container.) */
 bool mc_scale_is_stored(const mc_transform_job *job, const mc_place *place);
 
 /* The group's place, or NULL; `inner` false: norms alone. */

@@ -6,8 +6,8 @@
  * over a sample of the rows, taken at equal distances from all consumers. With activations of b
  * bits the rounding of x / s adds  tokens step^2 / 12 |w s|^2  (noise of a uniform error), where
  * step = A / (2^(b-1) - 1) and A is what the largest of a token's channels comes to: of normal
- * numbers with deviations r_1 >= r_2 >= … about max_k r_k sqrt(2 ln(1 + k)), and never more than was
- * seen. */
+ * numbers with deviations r_1 >= r_2 >= … about max_k r_k sqrt(2 ln(1 + k)), and never more than
+ * was seen. */
 #include "quant/transform_scale.h"
 
 #include "core/linalg.h"
@@ -124,7 +124,8 @@ static mc_status round_row(const finder *f, size_t r, mc_err *err)
     return MC_OK;
 }
 
-/* Fills d; *energy is the sum of squares of the scaled weights. False: the grid cannot hold them. */
+/* Fills d; *energy is the sum of squares of the scaled weights. False: the grid cannot hold
+ * them. */
 static bool round_rows(const finder *f, const double *s, double *energy)
 {
     mc_err ignored = {0};

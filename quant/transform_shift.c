@@ -48,6 +48,7 @@ const mc_transform mc_transform_shift = {
     .name = "shift",
     .summary = "inputs shifted to the middle of their range, biases make it good",
     .needs = "calibration data, biases",
+    .cost = "one forward pass",
     .paper = "Wei et al. 2023 (Outlier Suppression+), eq. 4-6",
     .wants = MC_QUANT_SQUARES,
     .begin = begin,

@@ -51,6 +51,7 @@ const mc_transform mc_transform_smoothquant = {
     .name = "smoothquant",
     .summary = "scales that move outliers of inputs into weights",
     .needs = "calibration data",
+    .cost = "one forward pass; with alpha=0 also n^2 per token and m n^2 per trial",
     .paper = "Xiao et al. 2023 (SmoothQuant), eq. 4; also v to o and up to down",
     .params = {[ALPHA] = {.key = "alpha",
                           .summary = "share of the inputs' range that weights take over; 0: the "

@@ -63,7 +63,7 @@ static void dynamic_grid(const mc_act_spec *s, const float *x, size_t n, float *
     *scale = s->asymmetric ? (float)((most - least) / (2.0 * half - 1.0))
                            : (float)fmax(most, -least) / (float)(half - 1.0);
     if (s->power_of_two) *scale = (float)exp2(ceil(log2((double)*scale)));
-    *zero = s->asymmetric ? (int)rint(-half - (double)((float)least / *scale)) : 0;
+    *zero = s->asymmetric && *scale > 0.0f ? (int)rint(-half - (double)((float)least / *scale)) : 0;
 }
 
 static void expect_defined(const mc_act_spec *s, const mc_act_shape *shape)
@@ -114,6 +114,18 @@ Test(act_static, dynamic_rows_have_grids_of_every_kind)
             expect_defined(&s, &samples);
             expect_defined(&s, &tokens);
         }
+}
+
+Test(act_static, powers_of_two_are_the_next_ones_up)
+{
+    static const struct {
+        float most, scale;
+    } want[] = {{127, 1}, {127.5f, 2},  {128, 2},
+                {254, 2}, {1, 0x1p-6f}, {127 * 0x1p-20f, 0x1p-20f}};
+    const mc_act_spec s = dynamic_act(8, false, true);
+    int8_t code;
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
+        cr_expect_eq(mc_act_codes(&s, &want[i].most, 1, &code).scale, want[i].scale);
 }
 
 /* An asymmetric grid of b bits is 2^b steps over the range: half a step is the most it is off. */

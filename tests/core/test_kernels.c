@@ -127,8 +127,7 @@ static mc_scan scan_for(const float *w, const float *importance, size_t n, bool 
                      .n = n,
                      .unit = unit_for(w, n),
                      .importance_unit = 0.5f,
-                     .level = table ? nf4->value : NULL,
-                     .levels = table ? nf4->count : 0,
+                     .table = table ? nf4 : NULL,
                      .dtype = MC_F16,
                      .least = 0x1p-24f,
                      .most = 65504.0f};

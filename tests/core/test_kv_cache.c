@@ -21,7 +21,7 @@ typedef struct {
 typedef struct {
     mc_region region;
     mc_graph *g;
-    mc_nd in[6];
+    mc_nd in[8];
     size_t ins;
     mc_exec *exec;
     mc_run *run;
@@ -123,7 +123,7 @@ static void close_bench(bench *b)
 
 static const float *run(bench *b)
 {
-    const mc_nd *in[6];
+    const mc_nd *in[8];
     for (size_t i = 0; i < b->ins; i++) in[i] = &b->in[i];
     cr_assert_eq(mc_run_all(b->run, in, b->ins, &b->err), MC_OK, "%s", b->err.text);
     return mc_run_value(b->run, b->g->output[0])->data;
@@ -142,6 +142,7 @@ static void code_numbers(float *x, size_t n, size_t stride, int bits)
     float scale = (float)(((double)most - (double)least) / (double)last);
     const float floor_of_scale = (most > -least ? most : -least) / 32767.0f;
     if (scale < floor_of_scale) scale = floor_of_scale;
+    if (scale == 0.0f) return; /* zeros, which they stay */
     const long zero = -lrintf(least / scale);
     for (size_t i = 0; i < n; i++) {
         long q = lrintf(x[i * stride] / scale) + zero;
@@ -151,14 +152,18 @@ static void code_numbers(float *x, size_t n, size_t stride, int bits)
     }
 }
 
+static bool odd_bits(unsigned x)
+{
+    return (x ^ x >> 1 ^ x >> 2 ^ x >> 3) & 1;
+}
+
 /* H_16 / 4 by its definition. */
 static void turn(float *x)
 {
     float y[SIZE];
     for (unsigned i = 0; i < SIZE; i++) {
         double sum = 0.0;
-        for (unsigned j = 0; j < SIZE; j++)
-            sum += (__builtin_popcount(i & j) & 1 ? -1.0 : 1.0) * (double)x[j];
+        for (unsigned j = 0; j < SIZE; j++) sum += (odd_bits(i & j) ? -1.0 : 1.0) * (double)x[j];
         y[i] = (float)(sum / 4.0);
     }
     memcpy(x, y, sizeof y);
@@ -186,7 +191,7 @@ static void append(cache *c, const mc_kv_spec *kv, const float *k, const float *
 
 static void attend(const cache *c, const float *query, size_t from, bool turned, double *y)
 {
-    double weight[MOST], sum = 0.0, most = -INFINITY;
+    double weight[MOST], sum = 0.0, most = -(double)INFINITY;
     float q[SIZE];
     memcpy(q, query, sizeof q);
     if (turned) turn(q);
@@ -276,6 +281,54 @@ Test(kv_cache, tokens_before_the_window_belong_to_it)
     expect_decoded_by_all(&(attention_case){"", .tokens = 70, .past = 45, .causal = true});
     expect_decoded_by_all(&(attention_case){"", .tokens = 1, .past = 99, .causal = true});
     expect_decoded_by_all(&(attention_case){"", .tokens = 30, .past = 45, .mask = 2});
+}
+
+/* ---- QAttention ---- */
+
+enum { Q_TOKENS = 24, Q_INPUTS = 8, Q_WIDTH = 16 };
+
+static bench open_qattention(const mc_kv_spec *kv)
+{
+    static float one[] = {0.0625f}, bias[3 * Q_WIDTH];
+    static uint8_t x[Q_TOKENS * Q_INPUTS], w[Q_INPUTS * 3 * Q_WIDTH], zero[] = {128};
+    bench b = {.ins = 0};
+    cr_assert_eq(mc_region_open(&b.region, (size_t)1 << 24, &b.err), MC_OK);
+    b.g = mc_graph_new(&b.region.arena, "q");
+    for (size_t i = 0; i < sizeof x; i++) x[i] = (uint8_t)(100 + i * 29 % 57);
+    for (size_t i = 0; i < sizeof w; i++) w[i] = (uint8_t)(100 + i * 31 % 53);
+    const int64_t dims[][3] = {
+        {1, Q_TOKENS, Q_INPUTS}, {Q_INPUTS, 3 * Q_WIDTH}, {3 * Q_WIDTH}, {1}};
+    const mc_id in[] = {
+        input(&b, "x", MC_U8, 3, dims[0], x),     input(&b, "w", MC_U8, 2, dims[1], w),
+        input(&b, "b", MC_F32, 1, dims[2], bias), input(&b, "xs", MC_F32, 1, dims[3], one),
+        input(&b, "ws", MC_F32, 1, dims[3], one), MC_NONE,
+        input(&b, "xz", MC_U8, 1, dims[3], zero), input(&b, "wz", MC_U8, 1, dims[3], zero)};
+    const mc_id y = mc_graph_apply(b.g, MC_DOMAIN_MS, "QAttention", 1, in, 8, "y");
+    mc_node_add_int(b.g, "num_heads", 2);
+    mc_node_add_int(b.g, "unidirectional", 1);
+    mc_graph_add_output(b.g, y);
+    cr_assert_eq(mc_graph_check(b.g, "q", &b.err), MC_OK, "%s", b.err.text);
+    open_run(&b, kv, kv ? MC_NUMERICS_FAKE_QUANT : MC_NUMERICS_FLOAT);
+    return b;
+}
+
+/* 8 bits move a value by half a step, a share of 1 / 510 of its range. */
+Test(kv_cache, attention_of_quantized_products_takes_part)
+{
+    const mc_kv_spec kv = {.bits = 8, .group = 4, .window = 2, .hadamard = true};
+    bench plain = open_qattention(NULL), b = open_qattention(&kv);
+    const float *want = run(&plain), *y = run(&b);
+    float most = 0.0f, off = 0.0f;
+    for (size_t i = 0; i < Q_TOKENS * Q_WIDTH; i++) {
+        most = fmaxf(most, fabsf(want[i]));
+        off = fmaxf(off, fabsf(y[i] - want[i]));
+        if (i < 5 * Q_WIDTH) cr_expect_float_eq(y[i], want[i], 1e-5f, "no token is coded yet");
+    }
+    cr_expect_gt(off, 0.0f);
+    cr_expect_lt(off, most / 50.0f);
+    cr_expect_eq(mc_run_kv(b.run)->applied, 1);
+    close_bench(&plain);
+    close_bench(&b);
 }
 
 /* ---- which attentions ---- */

@@ -275,8 +275,8 @@ static mc_status compare_group(void *self, size_t column, const double *w, mc_er
 Test(sweep, groups_and_spans_are_asked_with_weights_that_are_up_to_date)
 {
     enum { R = 3 };
-    static const size_t group[] = {1, 32, 48, 50, 100, 150, N, 10, 32, 48, 150};
-    static const size_t span[] = {1, 32, 48, 50, 100, 150, N, 90, 256, 144, N};
+    static const size_t group[] = {1, 32, 48, 50, 100, 150, N, 10, 10, 32, 48, 150};
+    static const size_t span[] = {1, 32, 48, 50, 100, 150, N, 50, 90, 256, 144, N};
     double *gram = numbers(N * N), *start = numbers(R * N), *w = numbers(R * N);
     double *naive = numbers((size_t)(N + 1) * R * N);
     gram_of_rows(N, 500, 6, (gram_sums){.gram = gram});
@@ -373,6 +373,14 @@ Test(sweep, moments_without_full_rank_have_a_factor)
             for (size_t k = 0; k < N * N; k++) cr_assert(isfinite(f.factor[k]));
         }
     }
+}
+
+/* A pivot of 1e-15 is rounding, though it is above 0. */
+Test(sweep, pivots_that_are_rounding_do_not_count)
+{
+    double gram[4] = {1.0, 1.0, 1.0, 1.0 + 1e-15};
+    const mc_sweep_factor f = prepare(2, gram, NULL, (mc_sweep_setup){.damp = 0.0});
+    cr_expect_eq(f.damp, 1e-4);
 }
 
 /* Not a moment at all: an eigenvalue is below -1 times the mean of the diagonal. */

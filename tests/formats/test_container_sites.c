@@ -143,6 +143,26 @@ Test(container_sites, are_sorted_by_weight_and_name)
     cr_expect_arr_eq(act, builder.act, sizeof act);
 }
 
+Test(container_sites, make_what_the_header_says)
+{
+    static const float one[] = {1.0f};
+    const mc_kv_spec kv = {.bits = 8, .group = 32};
+    const mc_site_act act[] = {
+        {0, NULL, {.mode = MC_ACT_FLOAT}},
+        {1, NULL, {.mode = MC_ACT_STATIC, .bits = 8, .scales = 1, .scale = one}},
+        {2, NULL, {.mode = MC_ACT_DYNAMIC, .bits = 4}},
+    };
+    const mc_numerics n = {.activation_bits = 7, .activation_mode = 1, .kv_bits = 16};
+    static const uint8_t bits[] = {7, 16, 8, 4}, mode[] = {1, 0, 2, 2};
+    for (size_t i = 0; i < 4; i++) {
+        const mc_numerics made = mc_site_numerics(act, i, i % 2 ? &kv : NULL, n);
+        cr_expect_eq(made.activation_bits, bits[i], "%zu records", i);
+        cr_expect_eq(made.activation_mode, mode[i], "%zu records", i);
+        cr_expect_eq(made.kv_bits, i % 2 ? 8 : 16);
+    }
+    cr_expect_eq(mc_site_numerics(act + 2, 1, NULL, n).activation_mode, MCPK_ACT_DYNAMIC);
+}
+
 /* ---- writers that lie ---- */
 
 static void expect_not_written(mc_status status, const char *text)

@@ -239,7 +239,7 @@ Test(adaround, does_not_depend_on_units)
     make_moments(&m, COLS, 200, 16);
     larger = m;
     larger.m.gram = larger.gram;
-    for (size_t i = 0; i < COLS * COLS; i++) larger.gram[i] *= 0x1p30;
+    for (size_t i = 0; i < COLS * COLS; i++) larger.gram[i] *= 0x1p-60;
     fill_weights(w, 4 * COLS, 9);
     for (size_t i = 0; i < 4 * COLS; i++) small[i] = w[i] * 0x1p-6f;
     quant_case c = {.setup = "adaround:iters=40",

@@ -1,5 +1,5 @@
-/* Bias correction: means of outputs come out right, and the tensor that takes a shift is found where
- * there is one. */
+/* Bias correction: means of outputs come out right, and the tensor that takes a shift is found
+ * where there is one. */
 #include "quant/bias.h"
 
 #include "learned_case.h"
@@ -136,7 +136,7 @@ static mc_id normalize(pass_case *p, mc_id x)
 
 static const double gain[CHANNELS] = {0.5, 1.25, 2.0}; /* scale is var */
 
-/* The slot of the first site of a graph: its tensor's name, and `times` the normalization's gain. */
+/* The slot of the first site of a graph: its tensor's name, `times` the normalization's gain. */
 static void expect_slot(pass_case *p, const mc_graph *g, const char *name, int axis, bool normal,
                         double times)
 {

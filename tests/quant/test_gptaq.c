@@ -55,6 +55,8 @@ Test(gptaq, makes_good_what_the_layers_before_have_changed)
 {
     expect_better("gptaq:published=1,alpha=0.25,rounds=0", "gptq", ROWS / 2 + 1);
     expect_better("gptaq:rounds=0", "gptq", (size_t)(0.95 * ROWS));
+    expect_better("gptaq:rounds=0", "gptaq:alpha=0.3,rounds=0", (size_t)(0.9 * ROWS));
+    expect_better("gptaq:alpha=0.3,rounds=0", "gptq", (size_t)(0.9 * ROWS));
     expect_better("gptaq:rounds=0", "gptaq:published=1,rounds=0", (size_t)(0.9 * ROWS));
     expect_better("gptaq", "gptaq:rounds=0", (size_t)(0.9 * ROWS));
 }

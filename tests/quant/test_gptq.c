@@ -301,19 +301,37 @@ Test(gptq, takes_nearest_codes_where_nothing_was_met)
     for (size_t i = 0; i < sizeof setup / sizeof setup[0]; i++)
         expect_same_codes(case_of(setup[i], grid, w, ROWS, &in), nearest);
     close_inputs(&in);
+}
 
-    /* Column 40 alone, though the columns around it are met. */
-    in = rows_of_inputs(N, 200, 10);
-    for (size_t i = 0; i < N; i++) in.gram[40 * N + i] = in.gram[i * N + 40] = 0.0;
-    mc_quant_facts facts = {0};
-    quant_case c = case_of("gptq", grid, w, ROWS, &in);
-    c.facts = &facts;
-    quant_result a = quantize(c), b = quantize(nearest);
-    cr_expect_eq(facts.dead, 1u);
-    for (size_t r = 0; r < ROWS; r++)
-        cr_expect_eq(a.q.code[r * N + 40], b.q.code[r * N + 40], "row %zu", r);
-    close_result(&a);
-    close_result(&b);
+/* Under whatever scales the columns that were met have brought about. */
+Test(gptq, takes_nearest_codes_in_columns_that_met_nothing)
+{
+    enum { N = 96, ROWS = 5 };
+    static const char *setup[] = {"gptq", "gptq:order=2", "gptq:rounds=3", "gptaq"};
+    float w[ROWS * N];
+    fill_weights(w, ROWS * N, 9);
+    inputs in = rows_of_inputs(N, 200, 10);
+    for (size_t i = 0; i < N; i++) {
+        in.gram[40 * N + i] = in.gram[i * N + 40] = 0.0;
+        in.gram[70 * N + i] = in.gram[i * N + 70] = 1e-12 * in.gram[i * N + i];
+    }
+    for (size_t k = 0; k < 8; k++) {
+        mc_quant_facts facts = {0};
+        quant_case c = case_of(setup[k / 2], int_grid(4, MC_OFFSET_ZERO, MC_F16), w, ROWS, &in);
+        c.facts = &facts;
+        c.group = k % 2 ? 32 : N;
+        quant_result r = quantize(c);
+        cr_expect_eq(facts.dead, 2u);
+        for (size_t row = 0; row < ROWS; row++)
+            for (size_t column = 40; column <= 70; column += 30) {
+                const mc_params p = r.q.params[row * mc_qmat_groups(&r.q) + column / c.group];
+                uint8_t code;
+                mc_grid_encode(&c.grid, p, &w[row * N + column], 1, &code);
+                cr_expect_eq(r.q.code[row * N + column], code, "%s, group %zu: row %zu", c.setup,
+                             c.group, row);
+            }
+        close_result(&r);
+    }
     close_inputs(&in);
 }
 

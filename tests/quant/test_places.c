@@ -1,5 +1,5 @@
-/* Where channels can be scaled, shifted, rotated: on graphs of families, and on small ones where one
- * thing differs. */
+/* Where channels can be scaled, shifted, rotated: on graphs of families, and on small ones where
+ * one thing differs. */
 #include "tests/support/golden_model.h"
 #include "tests/support/transformed.h"
 
@@ -183,6 +183,20 @@ Test(places, end_where_somebody_else_takes_the_value)
         if (other == 2) mc_graph_add_output(t.model.graph, y);
         transformed_ready(&t);
         cr_expect_eq(t.places.places, other == 0 ? 1u : 0u);
+        transformed_close(&t);
+    }
+}
+
+Test(places, end_where_somebody_else_takes_what_lies_between)
+{
+    for (int other = 0; other < 2; other++) {
+        transformed t = transformed_begin();
+        const mc_id x = input(&t), y = times(&t, "a", "first", x);
+        const mc_id bent = transformed_node(&t, "Relu", "relu", &y, 1);
+        mc_graph_add_output(t.model.graph, times(&t, "b", "last", bent));
+        if (other) mc_graph_add_output(t.model.graph, transformed_node(&t, "Tanh", "tanh", &y, 1));
+        transformed_ready(&t);
+        cr_expect_eq(t.places.places, other ? 0u : 1u);
         transformed_close(&t);
     }
 }

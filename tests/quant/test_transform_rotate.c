@@ -136,3 +136,37 @@ Test(transform_rotate, the_same_seed_gives_the_same_rotation)
     transformed_close(&a);
     transformed_close(&b);
 }
+
+/* x -> matrix = stream; stream + matrix(norm(stream)); a last norm and matrix. Gains are stored
+ * less one. */
+Test(transform_rotate, folds_gains_that_are_stored_less_one)
+{
+    enum { WIDTH = 8 };
+    static const char *const gain[] = {"a", "c"}, *const weight[] = {"b", "d"};
+    const uint64_t square[] = {WIDTH, WIDTH}, row[] = {WIDTH};
+    const float one = 1;
+    transformed t = transformed_begin();
+    const mc_id x = transformed_in(&t, 3, (int64_t[]){2, 5, WIDTH});
+    mc_id part[2], stream = MC_NONE;
+    const mc_id plus = mc_graph_const_f32(t.model.graph, "one", 0, NULL, &one);
+    mc_id g[2], w[2];
+    for (size_t i = 0; i < 2; i++) {
+        g[i] = transformed_weight(&t, gain[i], 1, row, NULL);
+        w[i] = transformed_weight(&t, weight[i], 2, square, NULL);
+    }
+    const mc_id first = transformed_weight(&t, "e", 2, square, NULL);
+    stream = transformed_node(&t, "MatMul", "first", (mc_id[]){x, first}, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const mc_id scale = transformed_node(&t, "Add", "", (mc_id[]){g[i], plus}, 2);
+        const mc_id y = transformed_node(&t, "RMSNormalization", "", (mc_id[]){stream, scale}, 2);
+        part[i] = transformed_node(&t, "MatMul", "", (mc_id[]){y, w[i]}, 2);
+        if (i == 0) stream = transformed_node(&t, "Add", "sum", (mc_id[]){stream, part[0]}, 2);
+    }
+    mc_graph_add_output(t.model.graph, part[1]);
+    transformed_ready(&t);
+    transformed_apply(&t, "rotate", NULL);
+    const float *stored = transformed_tensor(&t, "a");
+    for (size_t i = 0; i < WIDTH; i++) cr_expect_eq(stored[i], 0.0f);
+    cr_expect_leq(transformed_distance(&t), 1e-5);
+    transformed_close(&t);
+}

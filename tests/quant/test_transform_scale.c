@@ -200,8 +200,8 @@ static void expect_evened(outlier_case c)
     transformed_close(&t);
 }
 
-/* An input that is f times as large meets weights that are 1/f as large: s becomes f s, whatever the
- * exponent, and what is left is the same. */
+/* An input that is f times as large meets weights that are 1/f as large: s becomes f s, whatever
+ * the exponent, and what is left is the same. */
 Test(transform_scale, smoothquant_undoes_outliers_entirely)
 {
     static const double half[] = {0.5, 1}, most[] = {0.8, 1}, searched[] = {0, 1};
