@@ -6,7 +6,7 @@ DEMO_MODEL := examples/tinylm/model.safetensors
 DEMO_DIR   := build/demo
 BIN        := build/release/mcompress
 
-.PHONY: all demo check interop fuzz bench bench_quantize bench_models deps clean help
+.PHONY: all demo check interop fuzz bench bench_quantize bench_models bench_calibrate deps clean help
 
 all: | build ## build/release/mcompress; installs nothing
 	@cmake --preset release >build/.configure.log 2>&1 || { cat build/.configure.log; \
@@ -48,6 +48,13 @@ bench_models:
 	@python3 bench/model_speed.py $(BIN) build/release/tests/model_run $(or $(MODELS),../shared/models) \
 	    --peer-python $(or $(PEER_PYTHON),build/venv/bin/python3) --threads $(or $(THREADS),2) --repeat $(or $(REPEAT),3) \
 	    $(if $(CHECK),--check)
+
+bench_calibrate: ## choosing codes with data on MODEL=, a Hugging Face folder
+	@$(MAKE) --no-print-directory all
+	@cmake -DMC_TESTS=ON build/release >/dev/null
+	@cmake --build --preset release --target factor_speed
+	@python3 bench/calibrate_speed.py $(BIN) build/release/tests/factor_speed $(MODEL) --threads $(or $(THREADS),2) \
+	    --methods $(or $(METHODS),gptq) $(if $(CHECK),--check)
 
 deps: ## install the Debian packages that building and testing need, where missing
 	@sh cmake/install-deps.sh build test

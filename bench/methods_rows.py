@@ -110,38 +110,46 @@ def outlier_rows():
 
 # ---- convolutions ----
 
-STATIC = ("--act", "static")
-CNN = {
-    "W8A8": ("--w8a8", "--group", "channel"), "W4A8": ("--w4a8", "--group", "channel"),
-    "W4A4": ("--w4a4", "--group", "channel"), "W3A8": ("--w3a8", "--group", "channel"),
+STATIC = ("--group", "channel", "--act", "static")
+KEEPS_ALL = ("--act-asym", "--observer", "minmax")  # zeros: what follows a ReLU would waste half of the codes
+CUTS = ("--act-asym", "--observer", "mse")
+CNN = {  # setting: (scheme, activations)
+    "W8A8": (("--w8a8", *STATIC), KEEPS_ALL), "W4A8": (("--w4a8", *STATIC), KEEPS_ALL),
+    "W3A8": (("--w3a8", *STATIC), KEEPS_ALL), "W4A4": (("--w4a4", *STATIC), CUTS),
 }
 CNN_METHODS = ("batchnorm+rtn", "batchnorm+mse", "batchnorm+imatrix", "batchnorm+gptq", "batchnorm+gptaq", "batchnorm+adaround",
-               "batchnorm+flexround", "batchnorm+rtn+bias", "batchnorm+cle+rtn", "batchnorm+cle+absorb+rtn", "batchnorm+smoothquant+rtn",
-               "batchnorm+compensate+gptq", "batchnorm+compensate+gptq:rounds=3")
+               "batchnorm+flexround", "batchnorm+rtn+bias", "batchnorm+mse+bias", "batchnorm+gptq+bias", "batchnorm+cle+rtn",
+               "batchnorm+smoothquant+gptq", "batchnorm+awq+gptq", "batchnorm+compensate+gptq", "batchnorm+compensate+gptq:rounds=3",
+               "batchnorm+compensate+gptq+bias")
 OBSERVERS = ("minmax", "percentile", "entropy", "mse", "octav")
 BEST_CNN = "batchnorm+compensate+gptq"
 
 
+def observed_rows():
+    """Ways to choose scales of activations, on the same weights."""
+    kinds = [(*zero, "--observer", name) for zero in ((), ("--act-asym",)) for name in OBSERVERS]
+    kinds += [("--act-asym", "--act-per-channel"), ("--act-pow2", "--observer", "minmax")]
+    for setting in ("W8A8", "W4A4"):
+        for kind in kinds:
+            yield Row("resnet8 activations", "resnet8", setting, CNN[setting][0], BEST_CNN, kind, SAMPLES["resnet8"])
+
+
 def cnn_rows():
-    for setting, scheme in CNN.items():
+    for setting, (scheme, kind) in CNN.items():
         for method in CNN_METHODS:
-            yield Row("resnet8", "resnet8", setting, scheme + STATIC, method, (), SAMPLES["resnet8"], integer=method == BEST_CNN)
-    for setting in ("W8A8", "W4A8"):
-        for more in (("--act-asym",), ("--act-asym", "--act-per-channel"), ("--act-pow2",)):
-            yield Row("resnet8 activations", "resnet8", setting, CNN[setting] + STATIC, BEST_CNN, more, SAMPLES["resnet8"], integer=True)
-        for observer in OBSERVERS:
-            for more in ((), ("--act-asym",)):
-                yield Row("resnet8 activations", "resnet8", setting, CNN[setting] + STATIC, BEST_CNN, ("--observer", observer, *more),
-                          SAMPLES["resnet8"])
+            yield Row("resnet8", "resnet8", setting, scheme + kind, method, (), SAMPLES["resnet8"], integer=method == BEST_CNN)
+    yield from observed_rows()
     for seed in (1, 2, 3):
         for setting in ("W8A8", "W4A8"):
-            yield Row("resnet8 draws", "resnet8", setting, CNN[setting] + STATIC, BEST_CNN, (), SAMPLES["resnet8"] // 2, seed=seed)
+            scheme, kind = CNN[setting]
+            yield Row("resnet8 draws", "resnet8", setting, scheme + kind, BEST_CNN, (), SAMPLES["resnet8"] // 2, seed=seed)
     for setting in ("W8A8", "W4A8"):
-        for method in ("rtn", "mse", "gptq", "compensate+gptq"):
-            yield Row("mnist", "mnist", setting, CNN[setting] + STATIC, method, (), SAMPLES["mnist"], integer=True)
+        scheme, kind = CNN[setting]
+        for method in ("rtn", "mse", "imatrix", "gptq", "compensate+gptq", "awq+gptq"):
+            yield Row("mnist", "mnist", setting, scheme + kind, method, (), SAMPLES["mnist"], integer=True)
 
 
-SAMPLES = {"resnet8": 500, "mnist": 200}  # all that calib.npz holds; read again at the start
+SAMPLES = {"resnet8": 500, "mnist": 500}  # all that calib.npz holds
 
 
 def all_rows():
@@ -153,8 +161,44 @@ def all_rows():
 @dataclass(frozen=True)
 class Goal:
     text: str
-    figure: str   # of the row; "ratio KEY": over that of `over`
-    row: str      # its id
-    op: str
+    row: str    # its id
+    figure: str
+    op: str     # <=, >=, or "near": within so much of `over`, as a ratio
     bound: float
-    over: str = ""
+    over: object = None  # a number, or the id of a row whose figure is divided by
+
+
+LANGUAGE_GOALS = {"W4 g32 sym": 0.0031, "W4 g128 sym": 0.0041, "W4 channel sym": 0.0044, "W4 g32 sym, A8 per token": 0.0037,
+                  "W3 g64 asym": 0.0148, "W3 g32 sym": 0.0153, "W2 g32 asym": 0.085, "W2 g64 asym": 0.100}
+
+
+def one(table, **of):
+    """The id of the only row like that."""
+    found = [row for row in all_rows() if row.table == table and all(getattr(row, k) == v for k, v in of.items())]
+    assert len(found) == 1, (table, of, len(found))
+    return found[0].id
+
+
+def outlier_goals():
+    for setting, (_, rounding) in OUTLIER_SETTINGS.items():
+        plain = one("outliers", model="tinylm", setting=setting, method=rounding)
+        for transform in ("smoothquant:alpha=0+", "awq+", "rotate:r4=1+"):
+            row = one("outliers", model="outliers", setting=setting, method=transform + rounding)
+            yield Goal(f"outliers {setting}, {transform[:-1]}: KL, times plain", row, "kl_mean", "<=", 2.0 if "static" in setting else 1.2, plain)
+
+
+def goals():
+    for setting, bound in LANGUAGE_GOALS.items():
+        yield Goal(f"tinylm {setting}: KL", one("tinylm", setting=setting, method="preset best"), "kl_mean", "<=", bound)
+    for setting, figures in YARDSTICK.items():
+        for method, value in zip(("rtn", "mse"), figures):
+            yield Goal(f"reference {setting}, {method}: KL, times theirs", one("yardstick", setting=setting, method=method), "kl_mean", "near",
+                       0.03, value)
+    yield from outlier_goals()
+    best = {setting: one("resnet8", setting=setting, method=BEST_CNN) for setting in CNN}
+    yield Goal("resnet8 W8A8: agreement", best["W8A8"], "top1_agreement", ">=", 0.985)
+    yield Goal("resnet8 W8A8: drop", best["W8A8"], "accuracy_drop", "<=", 0.003)
+    yield Goal("resnet8 W4A8: drop", best["W4A8"], "accuracy_drop", "<=", 0.010)
+    for setting in ("W8A8", "W4A8"):
+        yield Goal(f"resnet8 {setting}: integer as fake-quant", best[setting], "integer_agreement", ">=", 0.998)
+        yield Goal(f"mnist {setting}: agreement", one("mnist", setting=setting, method="compensate+gptq"), "top1_agreement", ">=", 0.99)

@@ -104,6 +104,8 @@ mc_status mc_stats_out_open(const char *path, const mc_stats_about *about,
 /* Was a block of that name written, now or in the run before? */
 bool mc_stats_out_has(const mc_stats_out *out, const char *name);
 
+size_t mc_stats_out_blocks(const mc_stats_out *out); /* so many were */
+
 /* Writes a block; it is there after a crash once this returns. MC_E_INTERNAL: the name is taken, or
  * the moments are of two streams. */
 mc_status mc_stats_out_add(mc_stats_out *out, const mc_stats_block *block, mc_err *err);

@@ -200,6 +200,11 @@ bool mc_stats_out_has(const mc_stats_out *o, const char *name)
     return false;
 }
 
+size_t mc_stats_out_blocks(const mc_stats_out *o)
+{
+    return o->parts;
+}
+
 /* ---- metadata ---- */
 
 static mc_pair number_pair(mc_arena *mem, const char *key, uint64_t value)

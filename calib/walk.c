@@ -148,6 +148,7 @@ static mc_status run_piece(void *job, size_t sample, mc_arena scratch, mc_err *e
     const size_t lent = mc_lend_take(&st->lend);
     const mc_status status = run_sample(st, lent, sample, err);
     mc_lend_give(&st->lend, lent);
+    mc_carry_release(&st->stream->carry);
     if (status == MC_OK) mc_meter_add(st->walk->options.meter, 1);
     return status;
 }

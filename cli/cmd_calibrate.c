@@ -7,6 +7,7 @@
 #include "cli/pipeline_outputs.h"
 #include "core/text.h"
 #include "formats/formats.h"
+#include "formats/json_pull.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -22,7 +23,6 @@ static mc_status check_options(const mc_options *o, mc_err *err)
                        : o->seeded        ? "--seed"
                        : o->threads       ? "--threads"
                        : o->memory_limit  ? "--memory-limit"
-                       : o->dry_run       ? "--dry-run"
                                           : NULL;
     if (idle)
         return mc_fail(err, MC_E_USAGE, "%s does nothing with --merge, which runs no model", idle);
@@ -102,7 +102,7 @@ static mc_status calibrate(const mc_options *o, const mc_model *model, mc_err *e
     mc_calibrate_result result;
     mc_status status = mc_pipeline_calibrate(model, o, pool, &result, err);
     mc_pool_close(pool);
-    return status == MC_OK && !o->dry_run ? say(o, &result, err) : status;
+    return status == MC_OK ? say(o, &result, err) : status;
 }
 
 static mc_status run(const mc_options *o, mc_err *err)
@@ -126,7 +126,7 @@ const mc_command mc_cmd_calibrate = {
     .args = "IN STATS",
     .least_args = 1,
     .most_args = 2,
-    .summary = "collect statistics of a model's activations for quantize --calib",
+    .summary = "collect statistics for quantize --calib",
     .details =
         "Runs the float model IN on --data DATA once and writes what each weight's inputs were like: "
         "second moments, ranges of channels, a histogram (docs/stats.md). quantize --calib STATS then "

@@ -37,8 +37,14 @@ static bool correction_at(size_t i, row *out)
 static bool observer_at(size_t i, row *out)
 {
     const mc_observer *o = mc_observer_at(i);
-    if (o) *out = (row){"observer", o->name, o->summary, "calibration data",
-                    "a histogram of every input, 1 ns per value", o->paper, o->params};
+    if (o)
+        *out = (row){"observer",
+                     o->name,
+                     o->summary,
+                     "calibration data",
+                     "a histogram of every input, 1 ns per value",
+                     o->paper,
+                     o->params};
     return o != NULL;
 }
 
@@ -164,7 +170,7 @@ static mc_status run(const mc_options *options, mc_err *err)
 const mc_command mc_cmd_methods = {
     .name = "methods",
     .args = "",
-    .summary = "list methods and presets, what they need and their parameters",
+    .summary = "list methods and presets, with needs and parameters",
     .details = "Parameters are given behind the name: --method mse:norm=2.4.",
     .examples = "mcompress methods\n"
                 "mcompress quantize --w3a16 --method hqq IN OUT\n",

@@ -100,8 +100,29 @@ static void add_sizes(mc_text *text, const session *s)
     mc_text_add(text, " bits per quantized weight\n");
 }
 
+/* Where the time of choosing codes with data went. */
+static void add_seconds(mc_text *text, const mc_made_seconds *s)
+{
+    const struct {
+        const char *name;
+        double seconds;
+    } part[] = {{"forward", s->forward},
+                {", moments", s->moments},
+                {", factors", s->factors},
+                {", codes", s->codes}};
+    if (s->forward + s->moments <= 0.0) return;
+    mc_text_add(text, "  calibrate ");
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        mc_text_addf(text, "%s ", part[i].name);
+        mc_text_add_fixed(text, part[i].seconds, 2);
+        mc_text_add(text, " s");
+    }
+    mc_text_add(text, "\n");
+}
+
 static void add_costs(mc_text *text, const mc_quantize_result *result)
 {
+    add_seconds(text, &result->made.seconds);
     char peak[MC_SIZE_TEXT];
     mc_size_text(result->peak_bytes, peak);
     mc_text_add(text, "  run       ");
@@ -192,6 +213,13 @@ static char *summary_json(const session *s)
     mc_json_num(out, "seconds", s->result.seconds);
     mc_json_num(out, "fsync_seconds", s->result.fsync_seconds);
     mc_json_u64(out, "peak_bytes", s->result.peak_bytes);
+    const mc_made_seconds *seconds = &s->result.made.seconds;
+    mc_json_object(out, "calibration_seconds");
+    mc_json_num(out, "forward", seconds->forward);
+    mc_json_num(out, "moments", seconds->moments);
+    mc_json_num(out, "factors", seconds->factors);
+    mc_json_num(out, "codes", seconds->codes);
+    mc_json_end(out);
     mc_explain_json(&s->plan, made_of(s), out);
     mc_json_end(out);
     char *text = mc_json_done(out, true);
@@ -201,7 +229,8 @@ static char *summary_json(const session *s)
 
 static mc_status carry_out(session *s, mc_err *err)
 {
-    const mc_status status = mc_pipeline_quantize(&s->plan, &s->memory.arena, s->pool, &s->result, err);
+    const mc_status status =
+        mc_pipeline_quantize(&s->plan, &s->memory.arena, s->pool, &s->result, err);
     if (status != MC_OK && status != MC_E_GATE) return status;
     mc_err other;
     if (s->options->quiet && !s->options->json) return status;

@@ -7,6 +7,7 @@
 
 #define MC_COMMANDS(X) \
     X(quantize)        \
+    X(calibrate)       \
     X(verify)          \
     X(inspect)         \
     X(diff)            \

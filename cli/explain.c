@@ -13,10 +13,10 @@ typedef struct {
     const mc_plan *plan;
     const mc_plan_entry *entry;
     const mc_weight_spec *spec;
-    const mc_made_entry *now;     /* NULL: nothing was chosen with data */
-    const mc_quant_setup *setup;  /* NULL: kept */
+    const mc_made_entry *now;    /* NULL: nothing was chosen with data */
+    const mc_quant_setup *setup; /* NULL: kept */
     size_t edits;
-    double ends;                  /* share of its codes at the ends of their range; NAN: not known */
+    double ends; /* share of its codes at the ends of their range; NAN: not known */
 } told;
 
 static bool look_up(const mc_plan *plan, const mc_made *made, const char *name, told *out)

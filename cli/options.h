@@ -70,6 +70,7 @@ typedef struct {
     mc_zero_kind zero;       /* of --asym */
     const char *levels;      /* "nf4", …: a table instead of integers */
     mc_dtype scale_dtype;    /* MC_DTYPE_NONE = not said */
+    bool tensor_scaled;       /* --scale-dtype e4m3xf32: under one f32 of the whole tensor */
     unsigned sub_bits, super; /* --scale-dtype k6x8: 6-bit sub-scales, 8 under an f16 super-scale */
     const mc_bits_rule *bits; /* in the order given; the last match wins */
     size_t bits_rules;
@@ -94,7 +95,12 @@ typedef struct {
     bool kv_windowed;         /* --kv-window was given */
     const char *const *explain; /* tensors */
     size_t explains;
-    const char *checkpoint;
+    const char *checkpoint;   /* a folder */
+
+    /* calibrate */
+    const char *const *merge; /* files to be added */
+    size_t merges;
+    bool no_gram;
     const char *preset;
 
     /* verify */

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { OPTIONS_MOST = 64 };
+enum { OPTIONS_MOST = 96 };
 
 typedef struct {
     int argc, at;

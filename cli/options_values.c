@@ -281,13 +281,13 @@ mc_status mc_set_group(const mc_option *option, const char *value, mc_option_sin
     return MC_OK;
 }
 
-/* "k6x8": sub-scales of 4..8 bits, 2..64 groups under a super-scale. */
+/* "k6x8": sub-scales of 4..8 bits, 2..256 groups under a super-scale. */
 static bool parse_two_level(const char *text, unsigned *bits, unsigned *super)
 {
     uint64_t b, g;
     bool fits;
     if (*text++ != 'k' || !take_digits(&text, &b, &fits) || !fits || b < 4 || b > 8) return false;
-    if (*text++ != 'x' || !mc_parse_u64(text, 64, &g) || g < 2) return false;
+    if (*text++ != 'x' || !mc_parse_u64(text, 256, &g) || g < 2) return false;
     *bits = (unsigned)b;
     *super = (unsigned)g;
     return true;
@@ -299,21 +299,24 @@ mc_status mc_set_scale_dtype(const mc_option *option, const char *value, mc_opti
     static const struct {
         const char *name;
         mc_dtype dtype;
-    } known[] = {{"f16", MC_F16},
-                 {"bf16", MC_BF16},
-                 {"f32", MC_F32},
-                 {"e8m0", MC_F8_E8M0},
-                 {"e4m3", MC_F8_E4M3}};
+        bool tensor_scaled;
+    } known[] = {{"f16", MC_F16, false},      {"bf16", MC_BF16, false},
+                 {"f32", MC_F32, false},      {"e8m0", MC_F8_E8M0, false},
+                 {"e4m3", MC_F8_E4M3, false}, {"e4m3xf32", MC_F8_E4M3, true}};
 
     mc_options *out = to->out;
+    out->tensor_scaled = false;
+    out->sub_bits = out->super = 0;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(value, known[i].name) != 0) continue;
         out->scale_dtype = known[i].dtype;
+        out->tensor_scaled = known[i].tensor_scaled;
         return MC_OK;
     }
     if (!parse_two_level(value, &out->sub_bits, &out->super))
         return refuse(option, value,
-                      "f16, bf16, f32, e8m0, e4m3, or kBxG with B 4 to 8 and G 2 to 64", err);
+                      "f16, bf16, f32, e8m0, e4m3, e4m3xf32, or kBxG with B 4 to 8 and G 2 to 256",
+                      err);
     out->scale_dtype = MC_F16;
     return MC_OK;
 }
@@ -442,6 +445,12 @@ mc_status mc_set_explain(const mc_option *option, const char *value, mc_option_s
 {
     (void)option;
     return append(&to->out->explain, &to->out->explains, value, to, err);
+}
+
+mc_status mc_set_merge(const mc_option *option, const char *value, mc_option_sink *to, mc_err *err)
+{
+    (void)option;
+    return append(&to->out->merge, &to->out->merges, value, to, err);
 }
 
 /* Letters, digits, '-' and '_' before '=' are a name: "test=eval.npz". */

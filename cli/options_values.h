@@ -24,6 +24,7 @@ mc_option_set mc_set_method;
 mc_option_set mc_set_observer;
 mc_option_set mc_set_preset;
 mc_option_set mc_set_explain;
+mc_option_set mc_set_merge;
 mc_option_set mc_set_kv_window;
 mc_option_set mc_set_target;
 mc_option_set mc_set_bits;

@@ -94,8 +94,8 @@ static mc_status choose_all(mc_coding *coding, const mc_input_group *group,
 mc_status mc_act_choose_seen(mc_coding *coding, const mc_input_group *group,
                              const mc_input_seen *seen, mc_err *err)
 {
-    const bool known = coding->plan->act_per_channel ? seen->channels != NULL
-                                                     : seen->histogram != NULL;
+    const bool known =
+        coding->plan->act_per_channel ? seen->channels != NULL : seen->histogram != NULL;
     mc_region memory;
     if (!mc_act_waits(coding, group)) return MC_OK;
     if (!known)
@@ -181,8 +181,8 @@ mc_status mc_act_record(const mc_made *made, const mc_calibration *c, mc_plan *p
         if (spec->mode == MC_ACT_FLOAT && !spec->hadamard) continue;
         const bool differs = weight_differs(made, c, s);
         if (!differs && said_before(c, s)) continue;
-        act[plan->acts++] = (mc_site_act){
-            .weight = (uint32_t)e, .site = differs ? site->name : NULL, .act = *spec};
+        act[plan->acts++] =
+            (mc_site_act){.weight = (uint32_t)e, .site = differs ? site->name : NULL, .act = *spec};
     }
     mc_site_acts_sort(act, plan->acts);
     plan->act = act;

@@ -4,6 +4,7 @@
 
 #include "cli/pipeline_act.h"
 #include "calib/outer.h"
+#include "core/clock.h"
 #include "quant/compensate.h"
 
 #include <string.h>
@@ -86,10 +87,12 @@ static mc_status code_site(mc_coding *coding, mc_group_inputs *inputs, size_t si
         input.why_none = "it is a stack of matrices that meet inputs of their own";
     } else if (wants) {
         const double *before = inputs->moments.square;
+        const double start = mc_seconds();
         MC_TRY(mc_group_moments(coding, inputs, site, wants, &input.moments, &input.why_none, err));
         if (inputs->moments.square != before) mc_prepared_drop(&coding->prepared);
         if (coding->plan->chain.correct[MC_CORRECTION_compensate])
             MC_TRY(mc_group_residual(coding, inputs, site, &input.residual, err));
+        coding->made->seconds.moments += mc_seconds() - start;
     }
     return mc_code_weight(coding, &input, err);
 }
@@ -134,7 +137,9 @@ static mc_status walk_through(mc_coding *coding, mc_err *err)
     mc_status status = mc_walk_open(&options, &walk, err);
     const mc_input_group *group = NULL;
     do {
+        const double start = mc_seconds();
         if (status == MC_OK) status = mc_walk_next(walk, &group, err);
+        coding->made->seconds.forward += mc_seconds() - start;
         if (status == MC_OK && group) status = code_group(coding, walk, group, err);
     } while (status == MC_OK && group);
     mc_walk_close(walk);

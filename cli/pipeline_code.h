@@ -24,6 +24,7 @@ typedef struct {
     mc_known *known;
     size_t samples;
     uint64_t tokens;         /* of all samples; samples of arrays count as one */
+    bool spills;             /* calibrate: activations wait in scratch files */
     mc_region memory;
 } mc_calibration;
 

@@ -25,8 +25,8 @@ mc_status mc_data_options_check(const mc_options *o, mc_err *err)
         bool said;
     } needs[] = {
         {"--quick", o->quick > 0},
-        {"--window", o->window > 0},
-        {"--seed", o->seeded},
+        {"--window", o->window > 0 && !o->calib},
+        {"--seed", o->seeded && !o->calib},
         {"--numerics", o->numerics != MC_NUMERICS_UNSET},
         {"--dump", o->dump != NULL},
         {"--score", o->score != NULL},

@@ -5,6 +5,8 @@
  * source files, so that pages behind the slower of both can be given back. */
 #include "cli/pipeline_encode.h"
 
+#include "core/kernels.h"
+
 #include <math.h>
 
 typedef mc_encoding job;
@@ -38,6 +40,11 @@ static mc_status quantize_rows(const mc_plan *plan, mc_work work, mc_qmat *q, mc
     float *rows = MC_NEW_RAW(&scratch, float, count);
     if (!rows) return mc_no_room(err, "a slab of rows");
     mc_weight_source(w, t->data, (uint64_t)work.first * q->cols, count, rows);
+    if (q->grid.tensor_scaled && !(q->grid.tensor_scale > 0.0f)) { /* a trial, no one has looked */
+        float most;
+        mc_kernels_best()->absmax(rows, 1, count, &most);
+        mc_grid_set_tensor_scale(&q->grid, most);
+    }
 
     const mc_quant_job quant = {
         .weights = {rows, q->rows, q->cols},

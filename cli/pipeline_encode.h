@@ -16,6 +16,10 @@ typedef struct {
     mc_progress *progress;
 } mc_encoding;
 
+/* Sets what grids of the plan must know of the whole tensor, of those that are not coded yet
+ * (`made` may be NULL): before any of them is. (pipeline_look.c) */
+mc_status mc_plan_look(mc_plan *plan, const mc_made *made, mc_pool *pool, mc_err *err);
+
 /* Quantizes what is not coded yet, packs and writes every piece of the plan; the sources are hashed
  * on the way. */
 mc_status mc_pipeline_encode(const mc_encoding *encoding, mc_pool *pool, mc_err *err);

@@ -43,19 +43,47 @@ static unsigned wants_block(void *self, const char *name, const size_t *site, si
     return collect;
 }
 
+/* Scales of channels that were scaled follow from their ranges. */
+static bool follows(const mc_coding *coding, const mc_input_change *change)
+{
+    for (; change; change = change->next)
+        if (!coding->plan->act_per_channel || change->kind != MC_INPUT_SCALED) return false;
+    return true;
+}
+
+static mc_status choose_changed(mc_coding *coding, const mc_input_group *group,
+                                const mc_block *block, const mc_input_change *change, mc_err *err)
+{
+    mc_region room;
+    mc_channels copy;
+    const mc_channels *from = block->channels;
+    MC_TRY(mc_region_open(&room, mc_channels_bytes(from->n) + 4096, err));
+    mc_status status = mc_channels_alloc(&room.arena, from->n, &copy, err);
+    if (status == MC_OK) status = mc_channels_merge(&copy, from, err);
+    if (status == MC_OK && !mc_change_channels(change, &copy))
+        status = mc_fail(err, MC_E_FORMAT, "statistics of %zu channels, the input has %zu", from->n,
+                         change->n);
+    const mc_input_seen seen = {&copy, NULL};
+    if (status == MC_OK) status = mc_act_choose_seen(coding, group, &seen, err);
+    mc_region_close(&room);
+    return status;
+}
+
 static mc_status choose_acts(mc_coding *coding, const mc_block *block, mc_err *err)
 {
     const mc_input_seen seen = {block->channels, block->histogram};
     if (!coding->plan->act_static) return MC_OK;
     for (size_t i = 0; i < block->sites; i++) {
         const mc_input_group *group = group_of(coding, block->site[i]);
+        const mc_input_change *change = mc_made_change(coding->made, block->site[i]);
         if (!mc_act_waits(coding, group)) continue;
-        if (mc_made_change(coding->made, block->site[i]))
+        if (!follows(coding, change))
             return mc_fail(err, MC_E_UNSUPPORTED,
                            "--act static: a transform changes the input of site \"%s\", and "
                            "statistics do not say what its range is then (give the data)",
                            coding->calibration->sites.site[block->site[i]].name);
-        MC_TRY(mc_act_choose_seen(coding, group, &seen, err));
+        MC_TRY(change && block->channels ? choose_changed(coding, group, block, change, err)
+                                         : mc_act_choose_seen(coding, group, &seen, err));
     }
     return MC_OK;
 }
@@ -129,7 +157,7 @@ static mc_status take_group(mc_coding *coding, mc_collector *collector, mc_walk 
     const mc_collect_sink sink = {coding, wants_block, take_block};
     const mc_input_change *change = mc_made_change(coding->made, group->site[0]);
     /* Of an input that was changed a histogram must be made anew. */
-    if (change) MC_TRY(mc_act_choose(coding, walk, group, change, err));
+    if (!follows(coding, change)) MC_TRY(mc_act_choose(coding, walk, group, change, err));
     return mc_collect_group(collector, walk, group, &sink, err);
 }
 

@@ -25,8 +25,7 @@ static mc_status round_sample(void *job, size_t sample, mc_arena scratch, mc_err
     MC_TRY(mc_carry_put(r->to, 0, sample, &x, err));
     const mc_nd copy = mc_carry_get(r->to, 0, sample);
     if (!mc_act_shape_of(r->kind, &copy, &shape)) return MC_OK;
-    if (r->in->act->hadamard)
-        MC_TRY(mc_act_rotate(r->in->act, &shape, copy.data, scratch, err));
+    if (r->in->act->hadamard) MC_TRY(mc_act_rotate(r->in->act, &shape, copy.data, scratch, err));
     if (r->rounds) mc_act_round(r->in->act, &shape, copy.data);
     return MC_OK;
 }
@@ -74,8 +73,7 @@ void mc_group_inputs_close(mc_group_inputs *in)
 static mc_nd input_of(const mc_group_inputs *in, unsigned stream, size_t sample)
 {
     const mc_carry *other = stream == MC_WALK_MAIN ? &in->rounded : &in->turned;
-    return other->column ? mc_carry_get(other, 0, sample)
-                         : mc_walk_input(in->walk, stream, sample);
+    return other->column ? mc_carry_get(other, 0, sample) : mc_walk_input(in->walk, stream, sample);
 }
 
 /* ---- moments ---- */
@@ -110,8 +108,7 @@ static mc_status collect(const mc_coding *coding, mc_group_inputs *in, const mc_
     mc_arena mem = in->lists.arena;
     mc_site_rows *x, *y = NULL;
     MC_TRY(rows_of(coding, in, MC_WALK_MAIN, site, &mem, &x, err));
-    if (kinds & MC_MOMENTS_CROSS)
-        MC_TRY(rows_of(coding, in, MC_WALK_FLOAT, site, &mem, &y, err));
+    if (kinds & MC_MOMENTS_CROSS) MC_TRY(rows_of(coding, in, MC_WALK_FLOAT, site, &mem, &y, err));
     mc_region_close(&in->sums);
     in->last = NULL;
     const mc_moment_rows rows = {

@@ -81,6 +81,7 @@ mc_status mc_made_open(const mc_plan *plan, mc_made *out, mc_err *err)
     }
     MC_TRY(mc_region_open(&out->edited, lists, err));
     MC_TRY(mc_region_open(&out->turned, lists, err));
+    MC_TRY(mc_region_open(&out->changed, lists, err));
     MC_TRY(mc_edits_open(plan->model, &out->edited.arena, &out->edits, err));
     return open_file(out, err);
 }
@@ -89,6 +90,7 @@ void mc_made_close(mc_made *made)
 {
     if (made->edits) mc_edits_close(made->edits);
     mc_region_close(&made->file);
+    mc_region_close(&made->changed);
     mc_region_close(&made->turned);
     mc_region_close(&made->edited);
     mc_region_close(&made->lists);

@@ -20,6 +20,14 @@ typedef struct {
     double outputs;              /* sum of squares of what the weight gives; NAN: not asked for */
 } mc_made_entry;
 
+/* Where the time of choosing codes went, in seconds. */
+typedef struct {
+    double forward; /* running stages on the samples */
+    double moments; /* Grams and what belongs to them */
+    double factors; /* what rows that meet the same inputs share */
+    double codes;   /* rows */
+} mc_made_seconds;
+
 typedef struct {
     mc_weights weights; /* first */
     const mc_plan *plan;
@@ -29,7 +37,9 @@ typedef struct {
     mc_region lists;      /* grows: notes, activations */
     mc_region edited;     /* edits */
     mc_region turned;     /* rotations that edits point to */
+    mc_region changed;    /* changes of inputs */
     mc_region file;       /* codes and numbers, in a scratch file */
+    mc_made_seconds seconds;
     mc_act_spec *act;     /* of each site of the execution graph; NULL: activations are floats */
     mc_kv_spec kv;
     uint32_t *hadamard;   /* of each site: the block that the device rotates its input by; or NULL */

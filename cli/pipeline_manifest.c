@@ -69,6 +69,7 @@ static void add_recipe(mc_json_out *out, const mc_plan *plan)
     mc_json_text(out, "levels", o->levels ? o->levels : "integers");
     mc_json_text(out, "scale_dtype",
                  mc_dtype_about(o->scale_dtype ? o->scale_dtype : MC_F16)->name);
+    if (o->tensor_scaled) mc_json_bool(out, "tensor_scale", true);
     if (o->sub_bits) {
         mc_json_u64(out, "sub_scale_bits", o->sub_bits);
         mc_json_u64(out, "super_groups", o->super);

@@ -97,6 +97,7 @@ static mc_grid grid_for(const maker *m, double bits, bool asymmetric, bool prefe
         .scale_dtype = o->scale_dtype ? o->scale_dtype : MC_F16,
         .sub_bits = o->sub_bits,
         .super = o->super,
+        .tensor_scaled = o->tensor_scaled,
     };
     grid.offset = offset_for(m, grid.levels, asymmetric, prefer_free);
     if (grid.levels->value || grid.offset != MC_OFFSET_NONE) grid.restricted = false;

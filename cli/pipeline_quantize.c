@@ -57,6 +57,7 @@ static mc_status write_container(run *r, mc_quantize_result *result, mc_err *err
 {
     const mc_plan *plan = r->plan;
     const mc_options *o = plan->options;
+    MC_TRY(mc_plan_look(r->plan, r->made, r->pool, err));
     const mc_out_options how = {.replace = mc_may_replace(o, o->arg[1]), .no_fsync = o->no_fsync};
     MC_TRY(mc_out_open(o->arg[1], o->compress ? 0 : plan->layout.file_bytes, how, &r->out, err));
     MC_TRY(mc_pack_open(r->out, &plan->layout, &r->pack, err));

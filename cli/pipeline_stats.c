@@ -3,6 +3,7 @@
 
 #include "calib/stats_parts.h"
 #include "formats/gguf_imatrix.h"
+#include "formats/json_pull.h"
 #include "quant/chain.h"
 
 #include <inttypes.h>

@@ -157,8 +157,8 @@ static mc_status check_width(const transforming *t, const mc_input_group *group,
                    place->name, k->channels.n, place->width);
 }
 
-static mc_status transform_known(transforming *t, const mc_input_group *group,
-                                 const known_input *k, mc_arena mem, mc_err *err)
+static mc_status transform_known(transforming *t, const mc_input_group *group, const known_input *k,
+                                 mc_arena mem, mc_err *err)
 {
     const mc_coding *coding = t->coding;
     const mc_chain *chain = &coding->plan->chain;
@@ -266,7 +266,7 @@ static mc_status transform(transforming *t, mc_err *err)
     for (size_t i = 0; i < chain->transforms; i++)
         looks |= chain->transform[i].transform->group != NULL;
     coding->made->hadamard = MC_NEW(&coding->made->lists.arena, uint32_t, c->sites.sites + 1);
-    coding->made->changes.mem = &coding->made->turned.arena;
+    coding->made->changes.mem = &coding->made->changed.arena;
     coding->made->changes.first =
         MC_NEW(&coding->made->lists.arena, mc_input_change *, c->sites.sites + 1);
     if (!coding->made->hadamard || !coding->made->changes.first)
@@ -285,10 +285,11 @@ mc_status mc_code_transforms(mc_coding *coding, mc_err *err)
     const mc_calibration *c = coding->calibration;
     if (coding->plan->chain.transforms == 0) return MC_OK;
     if (!c->graph)
-        return mc_fail(err, MC_E_UNSUPPORTED,
-                       "transform %s needs to know how weights are connected, and there is no graph "
-                       "(%s)",
-                       coding->plan->chain.transform[0].transform->name, c->model->no_graph);
+        return mc_fail(
+            err, MC_E_UNSUPPORTED,
+            "transform %s needs to know how weights are connected, and there is no graph "
+            "(%s)",
+            coding->plan->chain.transform[0].transform->name, c->model->no_graph);
     transforming t = {.coding = coding};
     MC_TRY(mc_region_open(&t.memory, (size_t)4 << 30, err));
     const mc_status status = transform(&t, err);

@@ -2,6 +2,9 @@
  * of the plan or, where data are missing, by the plan's other one. */
 #include "cli/pipeline_code.h"
 
+#include "core/clock.h"
+#include "core/kernels.h"
+#include "core/sweep.h"
 #include "quant/bias.h"
 #include "quant/compensate.h"
 
@@ -205,21 +208,28 @@ static mc_status keep_before(const work *w, mc_arena *mem, const float **before,
 static mc_status code_all(work *w, mc_arena mem, mc_err *err)
 {
     const mc_plan *plan = w->coding->plan;
+    mc_made_seconds *seconds = &w->coding->made->seconds;
     const mc_moments *all = w->input->moments;
     const size_t groups = all && w->now->why == NULL ? all->groups : 1;
     const size_t rows = w->now->q.rows;
     if (rows % groups != 0)
         return mc_fail(err, MC_E_INTERNAL, "%zu outputs in %zu groups", rows, groups);
     w->knows = all && w->now->why == NULL && all->n == w->now->q.cols;
-    w->slab = mc_plan_slab_rows(plan, w->input->entry);
+    /* Methods that look at data take rows in tiles of so many. */
+    w->slab = (mc_plan_slab_rows(plan, w->input->entry) + MC_SWEEP_TILE - 1) / MC_SWEEP_TILE *
+              MC_SWEEP_TILE;
     if (w->slab > rows / groups) w->slab = rows / groups;
     for (size_t g = 0; g < groups; g++) {
         w->first = g * (rows / groups);
         w->rows = rows / groups;
         if (w->knows) w->moments = mc_moments_of_group(all, g);
+        const double start = mc_seconds();
         MC_TRY(compensate(w, err));
         MC_TRY(prepare(w, err));
+        const double ready = mc_seconds();
         MC_TRY(run_pieces(w, mem, err));
+        seconds->factors += ready - start;
+        seconds->codes += mc_seconds() - ready;
     }
     return MC_OK;
 }
@@ -232,6 +242,9 @@ static mc_status code_loaded(work *w, mc_arena mem, mc_err *err)
     if (!w->weights) return mc_no_room(err, "a weight");
     MC_TRY(mc_made_load(made, w->input->entry, mem, w->weights, err));
     MC_TRY(mc_made_begin_codes(made, w->input->entry, err));
+    float most;
+    mc_kernels_best()->absmax(w->weights, 1, entry->tensor->count, &most);
+    mc_grid_set_tensor_scale(&w->now->q.grid, most);
     w->now->why = why_other(w, entry, &made->lists.arena);
     w->setup = w->now->why ? &w->coding->plan->other : entry->setup;
     w->now->setup = w->setup;

@@ -33,7 +33,8 @@
     X("ternary", "--w1.58a8 --method=ternary", "three levels, for models trained for them")    \
     X("binary", "--w1a16 --method=binary", "two levels, for models trained for them")          \
     X("mxfp4", "--w4a16 --levels=e2m1 --scale-dtype=e8m0 --group=32 --method=mse", "OCP MXFP4") \
-    X("nvfp4", "--w4a16 --levels=e2m1 --scale-dtype=e4m3 --group=16 --method=mse", "NVFP4")    \
+    X("nvfp4", "--w4a16 --levels=e2m1 --scale-dtype=e4m3xf32 --group=16 --method=mse",         \
+      "NVIDIA NVFP4")                                                                          \
     /* end */
 
 typedef struct {

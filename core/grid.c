@@ -158,11 +158,26 @@ static uint8_t code_of(const mc_grid *grid, mc_params p, float w)
     return (uint8_t)low;
 }
 
+/* How many of the bounds sign * w exceeds, in as many steps as their number has bits: more than the
+ * kernel takes, which compares with all of them. */
+static void encode_many(const float *w, size_t n, float sign, float bound[MC_LEVELS_MOST],
+                        unsigned levels, uint8_t *code)
+{
+    for (unsigned k = levels - 1; k < MC_LEVELS_MOST; k++) bound[k] = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const float x = sign * w[i];
+        unsigned u = 0;
+        for (unsigned bit = 8; bit-- > 0;)
+            u += (unsigned)(x > bound[u + (1u << bit) - 1]) << bit; /* a branch would be a guess */
+        code[i] = (uint8_t)u;
+    }
+}
+
 static void encode_table_row(const mc_grid *grid, const mc_params *p, const float *w, size_t groups,
                              size_t group, uint8_t *code)
 {
     const unsigned count = grid->levels->count;
-    const bool few = group < (count + 3u) / 4u;
+    const bool few = group < 3 + count / 16;
     for (size_t g = 0; g < groups; g++, w += group, code += group) {
         if (few) {
             for (size_t i = 0; i < group; i++) code[i] = code_of(grid, p[g], w[i]);
@@ -170,7 +185,10 @@ static void encode_table_row(const mc_grid *grid, const mc_params *p, const floa
         }
         float bound[MC_LEVELS_MOST];
         const float sign = table_bounds(grid, p[g], bound);
-        mc_kernels_best()->encode_table(w, group, sign, bound, count, code);
+        if (count > MC_TABLE_MOST)
+            encode_many(w, group, sign, bound, count, code);
+        else
+            mc_kernels_best()->encode_table(w, group, sign, bound, count, code);
     }
 }
 

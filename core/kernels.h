@@ -75,7 +75,7 @@ typedef struct {
     void (*decode_free)(const mc_params *p, const uint8_t *code, size_t groups, size_t group,
                         float *w); /* scale * u + offset */
 
-    /* ---- table codes: how many of bound[0..levels-2] sign * w exceeds ---- */
+    /* ---- codes of up to MC_TABLE_MOST levels: how many of bound[0..levels-2] sign * w exceeds */
     void (*encode_table)(const float *w, size_t n, float sign, const float *bound, unsigned levels,
                          uint8_t *code);
 

@@ -47,7 +47,8 @@ void mc_scheme_text(const mc_weight_spec *w, char text[MC_SCHEME_TEXT])
         snprintf(scales, sizeof scales, "%u-bit scales under %s for %u groups", grid->sub_bits,
                  dtype, grid->super);
     else
-        snprintf(scales, sizeof scales, "%s scales", dtype);
+        snprintf(scales, sizeof scales, "%s scales%s", dtype,
+                 grid->tensor_scaled ? " under one F32" : "");
     snprintf(text, MC_SCHEME_TEXT, "%s, %s%.40s, %s, %s", grid->levels->name,
              numbered ? "group " : "", group, offset_name(grid), scales);
 }
@@ -64,6 +65,7 @@ void mc_scheme_json(const mc_weight_spec *w, mc_json_out *out)
                                        : "group");
     mc_json_text(out, "offset", offset_name(grid));
     mc_json_text(out, "scale_dtype", mc_dtype_about(grid->scale_dtype)->name);
+    if (grid->tensor_scaled) mc_json_bool(out, "tensor_scale", true);
     if (grid->sub_bits) {
         mc_json_u64(out, "sub_scale_bits", grid->sub_bits);
         mc_json_u64(out, "super_groups", grid->super);

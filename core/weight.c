@@ -141,6 +141,7 @@ unsigned mc_weight_parts(const mc_weight_spec *spec, mc_part_size part[MC_WEIGHT
     if (grid->offset == MC_OFFSET_ZERO)
         part[n++] = integers(MC_PART_ZERO, grid->levels->bits, groups);
     if (plain && is_free) part[n++] = numbers(MC_PART_OFFSET, grid->scale_dtype, groups);
+    if (grid->tensor_scaled) part[n++] = numbers(MC_PART_SUPER_SCALE, MC_F32, 1);
     if (plain) return n;
 
     const uint64_t supers = rows * mc_ceil_div(row_groups, grid->super);

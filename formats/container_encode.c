@@ -85,9 +85,12 @@ enum { CHUNK = 256 };
 static float number_at(const mc_qmat *q, uint8_t role, size_t i)
 {
     switch (role) {
-    case MCPK_ROLE_SCALE: return q->params[i].scale;
+    case MCPK_ROLE_SCALE:
+        return q->grid.tensor_scaled ? q->params[i].scale / q->grid.tensor_scale
+                                     : q->params[i].scale;
     case MCPK_ROLE_OFFSET: return q->params[i].offset;
-    case MCPK_ROLE_SUPER_SCALE: return q->super[i].scale;
+    case MCPK_ROLE_SUPER_SCALE:
+        return q->grid.tensor_scaled ? q->grid.tensor_scale : q->super[i].scale;
     default: return q->super[i].offset; /* super-offset */
     }
 }
@@ -148,6 +151,8 @@ void mc_pack_encode(const mc_layout *layout, size_t weight, size_t row, const mc
 
     for (unsigned i = 0; i < needs.parts; i++) {
         const mc_part_need *need = &needs.part[i];
+        const bool of_tensor = spec->grid.tensor_scaled && need->role == MCPK_ROLE_SUPER_SCALE;
+        if (of_tensor && row > 0) continue; /* the first rows brought it */
         put_part(q, need, room);
         slab->piece[slab->pieces++] = (mc_piece){
             .part = layout->first_part[weight] + i,

@@ -205,6 +205,7 @@ void mc_weight_store(const mc_weight_spec *spec, mc_weight_place place,
     to[MCPK_W_SCALE_DTYPE] = (unsigned char)g->scale_dtype;
     to[MCPK_W_FLAGS] |= (unsigned char)((g->restricted ? MCPK_WEIGHT_RESTRICTED : 0) |
                                        (g->negative_scale ? MCPK_WEIGHT_NEGATIVE_SCALE : 0) |
+                                       (g->tensor_scaled ? MCPK_WEIGHT_TENSOR_SCALE : 0) |
                                        (spec->transposed ? MCPK_WEIGHT_TRANSPOSED : 0));
     to[MCPK_W_SUB_BITS] = (unsigned char)g->sub_bits;
     mc_store_u64le(to + MCPK_W_GROUP, spec->group);
@@ -233,6 +234,7 @@ static mc_status load_grid(const unsigned char *from, mc_weight_spec *spec, mc_e
         .offset = (mc_offset)offset,
         .restricted = flags & MCPK_WEIGHT_RESTRICTED,
         .negative_scale = flags & MCPK_WEIGHT_NEGATIVE_SCALE,
+        .tensor_scaled = flags & MCPK_WEIGHT_TENSOR_SCALE,
         .scale_dtype = (mc_dtype)dtype,
         .sub_bits = from[MCPK_W_SUB_BITS],
         .super = mc_load_u32le(from + MCPK_W_SUPER),

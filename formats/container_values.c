@@ -108,11 +108,21 @@ static void read_subs(const mc_container *c, size_t weight, uint64_t first, size
     }
 }
 
+/* What the scales of the weight are multiplied by: 1 when that is nothing. */
+static float read_tensor_scale(const mc_container *c, size_t weight)
+{
+    float scale = 1.0f;
+    if (c->weight[weight].grid.tensor_scaled)
+        read_numbers(c, weight, MCPK_ROLE_SUPER_SCALE, 0, 1, &scale);
+    return scale;
+}
+
 /* The numbers of groups [first, first + n), counted over all rows; `sub` may be NULL. */
 static void read_params(const mc_container *c, size_t weight, uint64_t first, size_t n,
                         mc_params *params, mc_sub *sub)
 {
     const mc_grid *grid = &c->weight[weight].grid;
+    const float of_tensor = read_tensor_scale(c, weight);
     float s[NUMBERS], m[NUMBERS];
     uint8_t zero[NUMBERS];
     for (; n > 0;) {
@@ -123,7 +133,7 @@ static void read_params(const mc_container *c, size_t weight, uint64_t first, si
         if (grid->offset == MC_OFFSET_NONE && !grid->levels->value)
             memset(zero, 1 << (grid->levels->bits - 1), k);
         for (size_t i = 0; i < k; i++)
-            params[i] = (mc_params){.scale = s[i], .offset = m[i], .zero = zero[i]};
+            params[i] = (mc_params){.scale = of_tensor * s[i], .offset = m[i], .zero = zero[i]};
         if (grid->sub_bits) read_subs(c, weight, first, k, params, sub);
         params += k;
         if (sub) sub += k;
@@ -151,6 +161,7 @@ mc_status mc_container_qmat(const mc_container *c, size_t weight, size_t row, si
     const mc_weight_shape shape = mc_weight_code_shape(spec);
     MC_TRY(check_range(c, weight, row, rows, shape.rows, err));
     mc_qmat q = {.grid = spec->grid, .rows = rows, .cols = shape.cols, .group = shape.group};
+    if (q.grid.tensor_scaled) q.grid.tensor_scale = read_tensor_scale(c, weight);
     MC_TRY(mc_qmat_alloc(&q, mem, err));
 
     const size_t groups = mc_qmat_groups(&q), supers = mc_qmat_supers(&q);

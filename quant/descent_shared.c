@@ -95,8 +95,8 @@ static uint8_t *code_at(const tile *t, size_t r, size_t column)
     return &t->q->code[(t->first + r) * t->n + column];
 }
 
-/* pull = (t - v) H from the codes as they are. Dead columns count as right throughout. */
-static void begin(tile *t)
+/* t - v from the codes as they are. Dead columns count as right throughout. */
+static void find_off(tile *t)
 {
     const mc_grid *grid = &t->q->grid;
     for (size_t r = 0; r < t->rows; r++)
@@ -105,7 +105,24 @@ static void begin(tile *t)
             const float v = mc_grid_value(grid, *params_at(t, r, c / t->group), *code_at(t, r, c));
             t->off[at] = is_dead(t, c) ? 0.0 : (double)t->aim[at] - (double)v;
         }
+}
+
+static void begin(tile *t)
+{
+    find_off(t);
     times_rows(t, t->off, 0, t->n, 0.0, t->pull);
+}
+
+/* From the pull, which has the damping in it. */
+static void tell_loss(tile *t, double *loss)
+{
+    find_off(t);
+    for (size_t r = 0; r < t->rows; r++) {
+        const double *off = t->off + r * t->n, *pull = t->pull + r * t->n;
+        double sum = 0.0;
+        for (size_t c = 0; c < t->n; c++) sum += off[c] * (pull[c] - added(t, c) * off[c]);
+        loss[r] = sum > 0.0 ? sum : 0.0;
+    }
 }
 
 /* ---- a block ---- */
@@ -383,7 +400,6 @@ static void encode_dead(const tile *t)
 
 mc_status mc_descend(const mc_descent *descent, mc_descent_rows rows, mc_arena scratch, mc_err *err)
 {
-    if (descent->rounds == 0) return MC_OK;
     mc_qmat *q = rows.q;
     tile t = {.by = descent, .q = q, .n = q->cols, .group = q->group, .groups = mc_qmat_groups(q)};
     MC_TRY(open_tile(&t, &scratch, err));
@@ -397,6 +413,7 @@ mc_status mc_descend(const mc_descent *descent, mc_descent_rows rows, mc_arena s
             t.changed = false;
             one_round(&t);
         }
+        if (rows.loss) tell_loss(&t, rows.loss + row);
         encode_dead(&t);
     }
     return MC_OK;

@@ -23,6 +23,7 @@ typedef struct {
     mc_qmat *q;
     size_t first, rows;
     const float *aim;
+    double *loss; /* rows: what is left of (t - v) G (t - v)^T, without damping; or NULL */
 } mc_descent_rows;
 
 /* Rows are independent, as those of a sweep are. */

@@ -340,26 +340,34 @@ static mc_status take_nearest(void *self, size_t column, const double *w, double
     return MC_OK;
 }
 
-static double coded_loss(const tile *t)
-{
-    const mc_qmat *q = t->out;
-    for (size_t r = 0; r < t->rows; r++)
-        mc_grid_decode_row(&q->grid, q->params + (t->first + r) * t->groups,
-                           q->code + (t->first + r) * t->n, t->groups, q->group,
-                           t->value + r * t->n);
-    return mc_moments_loss(t->job->moments, t->aim, t->value, t->rows);
-}
-
 static double nearest_loss(const tile *t)
 {
     mc_qmat *q = t->out;
-    for (size_t r = 0; r < t->rows; r++)
-        mc_grid_encode_row(&q->grid, q->params + (t->first + r) * t->groups, t->aim + r * t->n,
-                           t->groups, q->group, q->code + (t->first + r) * t->n);
-    return coded_loss(t);
+    for (size_t r = 0; r < t->rows; r++) {
+        const mc_params *params = q->params + (t->first + r) * t->groups;
+        uint8_t *code = q->code + (t->first + r) * t->n;
+        mc_grid_encode_row(&q->grid, params, t->aim + r * t->n, t->groups, q->group, code);
+        mc_grid_decode_row(&q->grid, params, code, t->groups, q->group, t->value + r * t->n);
+    }
+    return mc_moments_loss(t->job->moments, t->aim, t->value, t->rows);
 }
 
-static mc_status sweep_tile(tile *t, mc_arena scratch, mc_err *err)
+/* The sweep's sum of squares has the damping in it. */
+static void undamp(const tile *t, double *loss)
+{
+    const mc_sweep_factor *f = &t->ready->factor;
+    for (size_t r = 0; r < t->rows; r++) {
+        double moved = 0.0;
+        for (size_t c = 0; c < t->n; c++) {
+            const size_t at = place(t, c);
+            const double off = (double)t->aim[r * t->n + at] - t->w[r * t->n + c];
+            moved += f->dead[at] ? 0.0 : off * off;
+        }
+        loss[r] = fmax(loss[r] - f->added * moved, 0.0);
+    }
+}
+
+static mc_status sweep_tile(tile *t, double *loss, mc_arena scratch, mc_err *err)
 {
     const mc_gptq_order order = order_of(t->job->setup);
     mc_projection by = {.project = take_nearest, .self = t};
@@ -371,7 +379,9 @@ static mc_status sweep_tile(tile *t, mc_arena scratch, mc_err *err)
     for (size_t r = 0; r < t->rows; r++)
         for (size_t c = 0; c < t->n; c++)
             t->w[r * t->n + c] = (double)t->aim[r * t->n + place(t, c)];
-    return mc_sweep(&t->ready->factor, &by, t->w, t->rows, NULL, scratch, err);
+    MC_TRY(mc_sweep(&t->ready->factor, &by, t->w, t->rows, loss, scratch, err));
+    undamp(t, loss);
+    return MC_OK;
 }
 
 /* The weights as they are, or the target that the moments ask for. */
@@ -385,18 +395,29 @@ static mc_status choose_aim(tile *t, mc_arena scratch, mc_err *err)
     return make_target(t, scratch, err);
 }
 
+/* Rounds of descent; none of them still tells the error where the sweep's sum of squares is that
+ * of another objective. */
+static mc_status descend(const tile *t, double *loss, mc_arena scratch, mc_err *err)
+{
+    const mc_quant_setup *setup = t->job->setup;
+    const unsigned rounds = (unsigned)setup->param[MC_GPTQ_ROUNDS];
+    const bool untold = t->job->facts && t->ready->factor.cross;
+    if (rounds == 0 && !untold) return MC_OK;
+    const mc_descent by = {t->job->moments->gram, &t->ready->factor, rounds};
+    const mc_descent_rows rows = {t->out, t->first, t->rows, t->aim, loss};
+    return mc_descend(&by, rows, scratch, err);
+}
+
 static mc_status run_tile(tile *t, mc_arena scratch, mc_err *err)
 {
     mc_quant_facts *facts = t->job->facts;
-    const mc_descent descent = {t->job->moments->gram, &t->ready->factor,
-                                (unsigned)t->job->setup->param[MC_GPTQ_ROUNDS]};
+    double loss[TILE] = {0};
     MC_TRY(choose_aim(t, scratch, err));
     if (facts || order_of(t->job->setup) == MC_GPTQ_STATIC) MC_TRY(fit_all(t, err));
     if (facts) facts->start += nearest_loss(t);
-    MC_TRY(sweep_tile(t, scratch, err));
-    MC_TRY(
-        mc_descend(&descent, (mc_descent_rows){t->out, t->first, t->rows, t->aim}, scratch, err));
-    if (facts) facts->end += coded_loss(t);
+    MC_TRY(sweep_tile(t, loss, scratch, err));
+    MC_TRY(descend(t, loss, scratch, err));
+    for (size_t r = 0; facts && r < t->rows; r++) facts->end += loss[r];
     return MC_OK;
 }
 

@@ -284,6 +284,7 @@ const mc_quant_method mc_quant_hqq = {
     .name = "hqq",
     .summary = "the offset of each group found for a norm that forgives outliers",
     .needs = "no data",
+    .cost = "20 passes over the weights",
     .paper = "Badri and Shaji 2023 (HQQ), with errors in steps and offsets as stored",
     .params =
         {

@@ -260,7 +260,7 @@ static void keep_the_better(mc_learned_rows *t)
 mc_status mc_learned_offer(mc_learned_rows *t, mc_arena scratch, mc_err *err)
 {
     const mc_descent descent = {t->gram, &t->learned->compensation.solve, ROUNDS};
-    const mc_descent_rows rows = {&t->trial, 0, t->rows, t->t};
+    const mc_descent_rows rows = {&t->trial, 0, t->rows, t->t, NULL};
     measure(t, &t->trial);
     keep_the_better(t);
     MC_TRY(mc_descend(&descent, rows, scratch, err));

@@ -173,6 +173,6 @@ mc_status mc_places_find(const mc_graph *graph, const mc_sites *sites, mc_arena 
 const mc_place *mc_places_of(const mc_places *places, const mc_input_group *group)
 {
     for (size_t i = 0; i < places->places; i++)
-        if (places->place[i].to == group) return &places->place[i];
+        if (places->place[i].to->value == group->value) return &places->place[i];
     return NULL;
 }

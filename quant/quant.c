@@ -121,6 +121,8 @@ mc_status mc_quantize(const mc_quant_job *job, mc_qmat *out, mc_arena scratch, m
     const mc_quant_method *method = job->setup->method;
     MC_TRY(check_shape(job, out, err));
     MC_TRY(mc_grid_check(&out->grid, err));
+    if (out->grid.tensor_scaled && !(out->grid.tensor_scale > 0.0f))
+        return mc_fail(err, MC_E_INTERNAL, "the scale of the whole tensor is not known");
 
     const char *reason = method->refuses(&out->grid);
     if (reason) return mc_fail(err, MC_E_UNSUPPORTED, "method %s: %s", method->name, reason);

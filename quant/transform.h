@@ -89,7 +89,7 @@ static inline const mc_tensor *mc_place_slot(const mc_site_output *output)
     return output->norm.bias ? output->norm.bias : output->bias;
 }
 
-/* The place of a group, or NULL. */
+/* The place of a group, or NULL. Groups are told by their values: whoever walks has his own list. */
 const mc_place *mc_places_of(const mc_places *places, const mc_input_group *group);
 
 /* ---- transforms ---- */
@@ -115,7 +115,7 @@ typedef struct {
 /* What is known of an input group's activation in the float model, edited as it was before this
  * transform began. */
 typedef struct {
-    const mc_input_group *group; /* one of places->groups */
+    const mc_input_group *group; /* as in places->groups */
     mc_moments moments;      /* of the group's first site; with gram when the transform wants it */
     const float *least, *most, *absmax; /* of each channel */
     const double *mean_abs;  /* E|x| of each channel */

@@ -92,14 +92,6 @@ static bool fits(const sweeper *w, const mc_place *place)
     return place->kind == MC_PLACE_CONV && mc_scale_is_stored(w->job, place);
 }
 
-static bool starts_triple(const sweeper *w, const mc_place *place)
-{
-    const mc_places *all = w->job->places;
-    for (size_t i = 0; i < all->places; i++)
-        if (fits(w, &all->place[i]) && place_before(w, &all->place[i]) == place) return true;
-    return false;
-}
-
 static mc_status add_pair(sweeper *w, const mc_place *place, mc_arena *mem, mc_err *err)
 {
     pair *p = &w->pair[w->pairs++];
@@ -243,8 +235,7 @@ static mc_status begin(const mc_transform_job *job, mc_arena *mem, mc_err *err)
                  .pair = MC_NEW(&scratch, pair, all->places + 1)};
     if (!w.site || !w.pair) return mc_no_room(err, "equalization");
     for (size_t i = 0; i < all->places; i++)
-        if (fits(&w, &all->place[i]) && !starts_triple(&w, &all->place[i]))
-            MC_TRY(add_pair(&w, &all->place[i], &scratch, err));
+        if (fits(&w, &all->place[i])) MC_TRY(add_pair(&w, &all->place[i], &scratch, err));
     if (w.pairs == 0)
         return mc_fail(err, MC_E_UNSUPPORTED,
                        "the model has no place to equalize: two layers with nothing or a ReLU "

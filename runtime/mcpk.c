@@ -151,13 +151,25 @@ static const float iq4_nl[16] = {-127.0f, -104.0f, -83.0f, -65.0f, -49.0f, -35.0
 static const float e2m1[15] = {-6.0f, -4.0f, -3.0f, -2.0f, -1.5f, -1.0f, -0.5f, 0.0f,
                                0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f};
 
-/* Tables begin at id 9; 1..8 are the integers of so many bits. */
+/* Tables begin at id 9; 1..8 are the integers of so many bits. Those without numbers are floats:
+ * a code counts from the middle one, 0, and what is left are the bits of the number. */
 static const struct {
     const float *value;
     uint8_t bits, count;
-} tables[] = {{binary, 1, 2}, {ternary, 2, 3}, {nf4, 4, 16}, {iq4_nl, 4, 16}, {e2m1, 4, 15}};
+} tables[] = {{binary, 1, 2},  {ternary, 2, 3}, {nf4, 4, 16},    {iq4_nl, 4, 16},
+              {e2m1, 4, 15}, {NULL, 8, 253},  {NULL, 8, 247}};
 
-enum { FIRST_TABLE = 9, TABLES = sizeof tables / sizeof *tables };
+enum { FIRST_TABLE = 9, E4M3 = 14, TABLES = sizeof tables / sizeof *tables };
+
+/* Level u of a table, u being one of its codes. */
+static float level_of(unsigned levels, unsigned u)
+{
+    const unsigned middle = tables[levels - FIRST_TABLE].count / 2u;
+    unsigned byte;
+    if (tables[levels - FIRST_TABLE].value) return tables[levels - FIRST_TABLE].value[u];
+    byte = u < middle ? 0x80u | (middle - u) : u - middle;
+    return levels == E4M3 ? from_e4m3(byte) : from_f16(byte << 8);
+}
 
 /* ---- sections ---- */
 
@@ -295,6 +307,9 @@ static mcpk_status check_grid(const mcpk_weight *w, unsigned *bits)
         return MCPK_E_STRUCTURE;
     if (w->sub_bits ? w->sub_bits < 4 || w->sub_bits > 8 || !w->super : w->super)
         return MCPK_E_STRUCTURE;
+    if (w->flags & MCPK_WEIGHT_TENSOR_SCALE &&
+        (w->scale_dtype != MCPK_F8_E4M3 || w->sub_bits || is_free))
+        return MCPK_E_STRUCTURE;
     if (w->rows == 0 || w->cols == 0 || (w->group && w->cols % w->group)) return MCPK_E_STRUCTURE;
     return turned && (w->ndim < 2 || w->rows != w->dim[w->ndim - 1]) ? MCPK_E_STRUCTURE : MCPK_OK;
 }
@@ -319,6 +334,7 @@ static void take_quantized(taker *t)
     if (w->offset == MCPK_OFFSET_ZERO) take(t, MCPK_ROLE_ZERO, small, groups);
     if (!w->sub_bits) {
         if (is_free) take(t, MCPK_ROLE_OFFSET, w->scale_dtype, groups);
+        if (w->flags & MCPK_WEIGHT_TENSOR_SCALE) take(t, MCPK_ROLE_SUPER_SCALE, MCPK_F32, 1);
         return;
     }
     const uint64_t supers = rows * ((per_row - 1) / w->super + 1);
@@ -526,6 +542,8 @@ static params params_at(const mcpk_weight *w, size_t g, size_t s)
         p.scale = p.scale * (float)code_at(sub, w->data[MCPK_ROLE_SUB_SCALE], g);
     } else {
         p.scale = number(w->scale_dtype, w->data[MCPK_ROLE_SCALE], g);
+        if (w->flags & MCPK_WEIGHT_TENSOR_SCALE)
+            p.scale = number(MCPK_F32, w->data[MCPK_ROLE_SUPER_SCALE], 0) * p.scale;
     }
     if (w->offset == MCPK_OFFSET_FREE && w->sub_bits) {
         p.offset = number(w->scale_dtype, w->data[MCPK_ROLE_SUPER_OFFSET], s);
@@ -552,7 +570,7 @@ static mcpk_status decode(const mcpk_weight *w, params p, size_t at, size_t n, f
         if (!table)
             t = (float)((int)u - (int)p.zero);
         else if (u < tables[w->levels - FIRST_TABLE].count)
-            t = tables[w->levels - FIRST_TABLE].value[u];
+            t = level_of(w->levels, u);
         else
             return MCPK_E_STRUCTURE;
         t = p.scale * t;

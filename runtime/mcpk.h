@@ -103,7 +103,8 @@ enum {
     MCPK_WEIGHT_NEGATIVE_SCALE = 2,
     MCPK_WEIGHT_TRANSPOSED = 4, /* a row of the codes is a column of the tensor */
     MCPK_WEIGHT_EDITED = 8,     /* its numbers are not the source's: see the document */
-    MCPK_WEIGHT_FLAGS = 15
+    MCPK_WEIGHT_TENSOR_SCALE = 16, /* one F32 super-scale multiplies all scales */
+    MCPK_WEIGHT_FLAGS = 31
 };
 
 /* Where the fields of an index entry stand. */

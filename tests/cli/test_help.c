@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCREEN = 70 };
+enum { SCREEN = 90 };
 
 static char *taken(mc_text *text)
 {

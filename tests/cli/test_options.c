@@ -340,7 +340,7 @@ Test(messages, of_data_sets)
     refused("quantize --w4 a b --logits-out l",
             "quantize does not take --logits-out; it is an option of verify");
     refused("inspect v.bin --data a",
-            "inspect does not take --data; it is an option of quantize and verify");
+            "inspect does not take --data; it is an option of quantize, calibrate and verify");
 }
 
 Test(messages, of_rules)

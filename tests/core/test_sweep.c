@@ -43,14 +43,20 @@ static const uint32_t *some_order(size_t n)
     return order;
 }
 
-/* prepare() in exactly the memory that it asks for. */
+/* `bytes` of memory, one byte off, so that aligning takes all it can. */
+static mc_arena open_exactly(mc_region *region, size_t bytes)
+{
+    mc_err err = {0};
+    cr_assert_eq(mc_region_open(region, bytes + 1, &err), MC_OK, "%s", err.text);
+    return (mc_arena){region->arena.at + 1, region->arena.end};
+}
+
+/* prepare() in exactly the memory that it asks for, which lasts as long as the test. */
 static mc_status try_prepare(size_t n, const double *gram, const double *cross,
                              mc_sweep_setup setup, mc_sweep_factor *out, mc_err *err)
 {
-    const size_t bytes = mc_sweep_prepare_bytes(n, cross);
-    unsigned char *at = mc_alloc_raw(&memory.arena, 1, bytes + 1);
-    cr_assert_not_null(at);
-    mc_arena room = {at + 1, at + 1 + bytes};
+    mc_region region;
+    mc_arena room = open_exactly(&region, mc_sweep_prepare_bytes(n, cross));
     return mc_sweep_prepare(n, gram, cross, &setup, &room, out, err);
 }
 
@@ -83,13 +89,11 @@ static mc_status round_column(void *self, size_t column, const double *w, double
 
 static void run(const mc_sweep_factor *f, mc_projection by, double *w, size_t rows, double *loss)
 {
-    const size_t bytes = mc_sweep_scratch(rows, f->n);
-    unsigned char *at = malloc(bytes + 1);
-    cr_assert_not_null(at);
+    mc_region region;
+    const mc_arena scratch = open_exactly(&region, mc_sweep_scratch(rows, f->n));
     mc_err err = {0};
-    const mc_status status =
-        mc_sweep(f, &by, w, rows, loss, (mc_arena){at + 1, at + 1 + bytes}, &err);
-    free(at);
+    const mc_status status = mc_sweep(f, &by, w, rows, loss, scratch, &err);
+    mc_region_close(&region);
     cr_assert_eq(status, MC_OK, "%s", err.text);
 }
 
@@ -404,7 +408,7 @@ Test(sweep, ladder_goes_up_to_a_floor_and_then_gives_up)
 
 Test(sweep, moments_that_are_not_numbers_are_refused_by_column)
 {
-    static const double bad[] = {NAN, INFINITY, -INFINITY, -2.0};
+    static const double bad[] = {(double)NAN, (double)INFINITY, -(double)INFINITY, -2.0};
     static const char *says[] = {"is nan at columns 2 and 2", "is infinite at columns 2 and 2",
                                  "is infinite at columns 2 and 2", "is -2 at column 2"};
     for (size_t i = 0; i < 4; i++) {

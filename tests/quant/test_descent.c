@@ -212,7 +212,7 @@ Test(descent, wishes_for_nothing_that_cannot_be_stored)
     p.scale = 1.0f;
     cr_expect(mc_wish(&grid, &s, (mc_super){0}, &p, &sub));
     cr_expect_eq(p.scale, -2.0f);
-    static const double bad[] = {1e9, 1e300, INFINITY, NAN, -1.0};
+    static const double bad[] = {1e9, 1e300, (double)INFINITY, (double)NAN, -1.0};
     for (size_t i = 0; i < 5; i++) {
         p = (mc_params){.scale = 1.0f, .zero = 8};
         s = (mc_wish_sums){.yy = 1.0, .yr = bad[i]};

@@ -389,7 +389,7 @@ FOR_EVERY_METHOD(says_so_when_moments_are_missing)
     double *const moved = (double *)(about->wants & MC_QUANT_GRAM ? m.gram : m.square);
     const double was = moved[0];
     c.moments = &m;
-    moved[0] = NAN;
+    moved[0] = (double)NAN;
     r = try_quantize(c);
     cr_expect_eq(r.status, MC_E_FORMAT, "%s", r.err.text);
     cr_expect(strstr(r.err.text, about->name) && strstr(r.err.text, "nan"), "%s", r.err.text);

@@ -310,6 +310,8 @@ Test(gptq, takes_nearest_codes_in_columns_that_met_nothing)
     static const char *setup[] = {"gptq", "gptq:order=2", "gptq:rounds=3", "gptaq"};
     float w[ROWS * N];
     fill_weights(w, ROWS * N, 9);
+    for (size_t r = 0; r < ROWS; r++) /* many steps from 0: a scale that moves moves their codes */
+        w[r * N + 40] = w[r * N + 70] = r % 2 ? 0.11f : -0.09f;
     inputs in = rows_of_inputs(N, 200, 10);
     for (size_t i = 0; i < N; i++) {
         in.gram[40 * N + i] = in.gram[i * N + 40] = 0.0;
@@ -317,7 +319,7 @@ Test(gptq, takes_nearest_codes_in_columns_that_met_nothing)
     }
     for (size_t k = 0; k < 8; k++) {
         mc_quant_facts facts = {0};
-        quant_case c = case_of(setup[k / 2], int_grid(4, MC_OFFSET_ZERO, MC_F16), w, ROWS, &in);
+        quant_case c = case_of(setup[k / 2], int_grid(6, MC_OFFSET_ZERO, MC_F16), w, ROWS, &in);
         c.facts = &facts;
         c.group = k % 2 ? 32 : N;
         quant_result r = quantize(c);
@@ -374,7 +376,7 @@ Test(gptq, says_what_is_wrong_with_the_moments)
     float w[32] = {0};
     inputs in = rows_of_inputs(32, 50, 13);
     quant_case c = case_of("gptq", int_grid(4, MC_OFFSET_NONE, MC_F16), w, 1, &in);
-    in.gram[3 * 32 + 5] = NAN;
+    in.gram[3 * 32 + 5] = (double)NAN;
     quant_result r = try_quantize(c);
     cr_expect_eq(r.status, MC_E_FORMAT);
     cr_expect_str_eq(r.err.text,

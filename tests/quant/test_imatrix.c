@@ -92,7 +92,7 @@ Test(imatrix, fits_groups_that_met_nothing_as_mse_does)
 
 Test(imatrix, names_a_mean_square_that_is_no_number)
 {
-    static const double bad[] = {NAN, INFINITY, -1.0};
+    static const double bad[] = {(double)NAN, (double)INFINITY, -1.0};
     static const char *says[] = {"nan at column 9", "inf at column 9", "-1 at column 9"};
     float w[N] = {0};
     for (size_t k = 0; k < 3; k++) {

@@ -137,6 +137,27 @@ Test(transform_rotate, the_same_seed_gives_the_same_rotation)
     transformed_close(&b);
 }
 
+Test(transform_rotate, a_matrix_that_serves_others_is_named)
+{
+    enum { WIDTH = 8 };
+    const uint64_t square[] = {WIDTH, WIDTH};
+    transformed t = transformed_begin();
+    const mc_id x = transformed_in(&t, 3, (int64_t[]){2, 5, WIDTH});
+    const mc_id gain = transformed_weight(&t, "a", 1, square, NULL);
+    const mc_id w = transformed_weight(&t, "b", 2, square, NULL);
+    const mc_id first = transformed_weight(&t, "c", 2, square, NULL);
+    const mc_id stream = transformed_node(&t, "MatMul", "first", (mc_id[]){x, first}, 2);
+    const mc_id y = transformed_node(&t, "RMSNormalization", "norm", (mc_id[]){stream, gain}, 2);
+    mc_graph_add_output(t.model.graph, transformed_node(&t, "MatMul", "last", (mc_id[]){y, w}, 2));
+    mc_graph_add_output(t.model.graph, transformed_node(&t, "MatMul", "aside", (mc_id[]){x, w}, 2));
+    transformed_ready(&t);
+    cr_expect_eq(transformed_try(&t, "rotate", NULL), MC_E_UNSUPPORTED);
+    cr_expect_str_eq(t.err.text,
+                     "tensor 'b' serves others beside the residual stream and cannot be "
+                     "rotated");
+    transformed_close(&t);
+}
+
 /* x -> matrix = stream; stream + matrix(norm(stream)); a last norm and matrix. Gains are stored
  * less one. */
 Test(transform_rotate, folds_gains_that_are_stored_less_one)

@@ -1,4 +1,6 @@
 /* Scaling channels: the formulas, what keeps scales usable, and that outliers of inputs go. */
+#include "quant/transform_scale.h"
+#include "quant_case.h"
 #include "tests/support/golden_model.h"
 #include "tests/support/transformed.h"
 
@@ -241,6 +243,84 @@ Test(transform_scale, rotations_undo_outliers_of_all_inputs)
 }
 
 /* ---- the search ---- */
+
+enum { CANDIDATES = 5 };
+
+static void candidate(const void *self, size_t i, double *s)
+{
+    (void)self;
+    for (size_t c = 0; c < WIDTH; c++) s[c] = pow(2 + (double)c, (double)i - 2);
+}
+
+/* Squared error of the outputs, weights [WIDTH, OUTS] rounded behind the scales. */
+static double error_behind(const transformed *t, const double *s, const double *square)
+{
+    double sum = 0;
+    for (size_t o = 0; o < OUTS; o++) {
+        float row[WIDTH];
+        for (size_t i = 0; i < WIDTH; i++) row[i] = (float)((double)weights[i * OUTS + o] * s[i]);
+        quant_result r = quantize((quant_case){
+            .setup = "mse", .grid = t->grid, .w = row, .rows = 1, .cols = WIDTH, .group = WIDTH});
+        for (size_t i = 0; i < WIDTH; i++) {
+            const double off = (double)mc_qmat_value(&r.q, 0, i) / s[i];
+            sum += square[i] * pow(off - (double)weights[i * OUTS + o], 2);
+        }
+        close_result(&r);
+    }
+    return sum;
+}
+
+Test(transform_scale, the_search_finds_what_leaves_the_least_error)
+{
+    static const double square[2][WIDTH] = {{9, 8, 900, 1, 0.5, 7}, {0.1, 3, 1, 400, 9000, 2}};
+    for (size_t k = 0; k < 2; k++) {
+        transformed t = small(gains, weights);
+        transformed_apply(&t, "batchnorm", NULL); /* changes nothing: sets up the job */
+        t.job.activation_bits = 16;
+        double gram[WIDTH * WIDTH] = {0}, sum[WIDTH] = {0}, used[WIDTH], s[WIDTH];
+        float absmax[WIDTH];
+        for (size_t i = 0; i < WIDTH; i++) {
+            gram[i * WIDTH + i] = square[k][i];
+            absmax[i] = (float)(used[i] = 1);
+        }
+        const mc_input_stats stats = {
+            .group = t.places.place[0].to,
+            .moments = {WIDTH, 1, 10, gram, NULL, sum, NULL, square[k]},
+            .absmax = absmax,
+        };
+        const mc_scale_search search = {
+            &t.job, &t.places.place[0], &stats, CANDIDATES, candidate, NULL, used};
+        size_t best, want = CANDIDATES;
+        cr_assert_eq(mc_scale_find(&search, t.region.arena, s, &best, &t.err), MC_OK);
+
+        double trial[WIDTH] = {1, 1, 1, 1, 1, 1}, least = error_behind(&t, trial, square[k]);
+        for (size_t i = 0; i < CANDIDATES; i++) {
+            candidate(NULL, i, trial);
+            const double error = error_behind(&t, trial, square[k]);
+            if (error < least) want = i;
+            least = fmin(error, least);
+        }
+        cr_expect_eq(best, want, "case %zu: %zu, not %zu", k, best, want);
+        cr_expect_neq(want, (size_t)CANDIDATES - 1); /* or the last one would always do */
+        transformed_close(&t);
+    }
+}
+
+Test(transform_scale, awq_centres_its_scales)
+{
+    transformed t = small(gains, weights);
+    transformed_apply(&t, "awq", NULL);
+    const float *g = transformed_tensor(&t, "gain");
+    double most = 0, least = (double)INFINITY;
+    for (size_t i = 0; i < WIDTH; i++) {
+        const double s = (double)gains[i] / (double)g[i];
+        most = fmax(most, s);
+        least = fmin(least, s);
+    }
+    cr_expect_gt(most, 1.01);
+    cr_expect_float_eq(most * least, 1.0, 1e-5);
+    transformed_close(&t);
+}
 
 Test(transform_scale, awq_leaves_what_no_candidate_betters)
 {

@@ -69,6 +69,34 @@ Test(transform_shift, absorb_takes_what_all_inputs_lie_above)
     transformed_close(&t);
 }
 
+/* Ninth powers: mostly next to 0, a few near -1, further than three deviations below the mean. */
+Test(transform_shift, absorb_cuts_no_input_off)
+{
+    enum { ROWS = 400 };
+    const float nine = 9, weight[IN * C] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1};
+    const float bias[C] = {3, 3, 3, 3};
+    transformed t = transformed_begin();
+    mc_id y = transformed_in(&t, 2, (int64_t[]){ROWS, IN});
+    const mc_id power = mc_graph_const_f32(t.model.graph, "nine", 0, NULL, &nine);
+    y = transformed_node(&t, "Pow", "power", (mc_id[]){y, power}, 2);
+    const mc_id w = transformed_weight(&t, "a", 2, (uint64_t[]){IN, C}, weight);
+    const mc_id b = transformed_weight(&t, "b", 1, (uint64_t[]){C}, bias);
+    y = transformed_node(&t, "MatMul", "first", (mc_id[]){y, w}, 2);
+    y = transformed_node(&t, "Add", "first.added", (mc_id[]){y, b}, 2);
+    y = transformed_node(&t, "Relu", "relu", &y, 1);
+    const mc_id v = transformed_weight(&t, "c", 2, (uint64_t[]){C, OUT}, NULL);
+    const mc_id last = transformed_weight(&t, "d", 1, (uint64_t[]){OUT}, NULL);
+    y = transformed_node(&t, "MatMul", "last", (mc_id[]){y, v}, 2);
+    y = transformed_node(&t, "Add", "last.added", (mc_id[]){y, last}, 2);
+    mc_graph_add_output(t.model.graph, y);
+    transformed_ready(&t);
+    transformed_apply(&t, "absorb", NULL);
+    const float *less = transformed_tensor(&t, "b");
+    for (size_t i = 0; i < C; i++) cr_expect_lt(less[i], 1.2f);
+    cr_expect_leq(transformed_distance(&t), 1e-5);
+    transformed_close(&t);
+}
+
 Test(transform_shift, absorb_says_that_there_is_no_place)
 {
     char path[512];

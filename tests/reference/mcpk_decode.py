@@ -39,7 +39,7 @@ TABLES = {
     12: [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113],
     13: [-6, -4, -3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4, 6],
 }
-TABLE_BITS = {9: 1, 10: 2, 11: 4, 12: 4, 13: 4}
+TABLE_BITS = {9: 1, 10: 2, 11: 4, 12: 4, 13: 4, 14: 8, 15: 8}
 
 
 class Refused(Exception):
@@ -74,6 +74,16 @@ def small_float(byte, mantissa_bits, bias, has_infinity):
     if exponent == 0:
         return sign * mantissa * 2.0 ** (1 - bias - mantissa_bits)
     return sign * (1 + mantissa / (1 << mantissa_bits)) * 2.0 ** (exponent - bias)
+
+
+def floats(top, mantissa_bits, bias):
+    """The numbers -top .. top whose bits, without the sign, count from 0."""
+    above = [small_float(byte, mantissa_bits, bias, True) for byte in range(1, top + 1)]
+    return [-x for x in reversed(above)] + [0.0] + above
+
+
+TABLES[14] = floats(0x7E, 3, 7)
+TABLES[15] = floats(0x7B, 2, 15)
 
 
 def from_dtype(dtype, data, n):
@@ -152,8 +162,8 @@ class Weight:
             self.check_grid()
 
     def check_grid(self):
-        need(1 <= self.levels <= 13, "levels %d are unknown" % self.levels)
-        need(self.offset_kind <= 2 and self.flags <= 15, "offset kind or flags are unknown")
+        need(1 <= self.levels <= 15, "levels %d are unknown" % self.levels)
+        need(self.offset_kind <= 2 and self.flags <= 31, "offset kind or flags are unknown")
         need(not self.flags & 4 or self.ndim >= 2 and self.rows == self.dims[self.ndim - 1], "transposed")
         need(self.scale_dtype in SCALE_DTYPES, "scale dtype %d" % self.scale_dtype)
         need(self.rows * self.cols > 0, "an empty quantized weight")
@@ -165,6 +175,8 @@ class Weight:
         need(not (symmetric and self.levels == 1), "symmetric integers of 1 bit")
         need(symmetric or not self.flags & 1, "a restricted grid that is not symmetric")
         need(self.scale_dtype != 7 or (self.offset_kind != 2 and not self.flags & 2), "F8_E8M0")
+        need(not self.flags & 16 or self.scale_dtype == 5 and not self.sub_bits and self.offset_kind != 2,
+             "a tensor scale")
 
     def bits(self):
         return self.levels if self.levels <= 8 else TABLE_BITS[self.levels]
@@ -189,7 +201,8 @@ class Weight:
         if self.offset_kind == 1:
             parts.append((ZERO, small, groups))
         if not self.sub_bits:
-            return parts + ([(OFFSET, self.scale_dtype, groups)] if self.offset_kind == 2 else [])
+            parts += [(OFFSET, self.scale_dtype, groups)] if self.offset_kind == 2 else []
+            return parts + ([(SUPER_SCALE, 1, 1)] if self.flags & 16 else [])
         parts.append((SUB_SCALE, sub, groups))
         if self.offset_kind == 2:
             parts.append((SUB_OFFSET, sub, groups))
@@ -398,6 +411,8 @@ class Container:
 
     def scale_and_offset(self, w, part, group):
         """s and m of a group."""
+        if w.flags & 16:
+            return f32(part[SUPER_SCALE][0] * part[SCALE][group]), None
         if not w.sub_bits:
             return part[SCALE][group], part[OFFSET][group] if OFFSET in part else None
         row, column = divmod(group, w.groups_of_row())

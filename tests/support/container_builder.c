@@ -141,6 +141,24 @@ static void add_two_level(container_builder *b)
         }
 }
 
+/* NVFP4, and the other shapes of scales under one number of the tensor. */
+static void add_tensor_scaled(container_builder *b)
+{
+    const mc_grid nvfp4 = {.levels = mc_levels_find("e2m1"),
+                           .scale_dtype = MC_F8_E4M3,
+                           .tensor_scaled = true};
+    mc_grid zero = nvfp4, negative = nvfp4;
+    zero.levels = mc_levels_int(3);
+    zero.offset = MC_OFFSET_ZERO;
+    negative.levels = mc_levels_find("e4m3");
+    negative.negative_scale = true;
+    container_builder_quantized(b, nvfp4, 6, 32, 16);
+    container_builder_quantized(b, nvfp4, 5, 21, 7);
+    container_builder_transpose(b);
+    container_builder_quantized(b, zero, 7, 13, 13);
+    container_builder_quantized(b, negative, 7, 13, 0);
+}
+
 static void add_groups(container_builder *b)
 {
     for (unsigned bits = 1; bits <= 8; bits++) {
@@ -179,6 +197,7 @@ void container_builder_everything(container_builder *b)
     container_builder_dense(b, MC_BF16, (const int[]){2, 3, 1, 2, 1, 2, 1, 2, -1});
     add_plain(b);
     add_two_level(b);
+    add_tensor_scaled(b);
     add_groups(b);
 }
 
@@ -198,8 +217,11 @@ void container_builder_little(container_builder *b)
     container_builder_dense(b, MC_BF16, (const int[]){2, 2, -1});
     container_builder_quantized(
         b, (mc_grid){.levels = mc_levels_find("ternary"), .scale_dtype = MC_BF16}, 3, 7, 0);
-    container_builder_quantized(
-        b, (mc_grid){.levels = mc_levels_find("e2m1"), .scale_dtype = MC_F8_E8M0}, 2, 32, 32);
+    container_builder_quantized(b,
+                                (mc_grid){.levels = mc_levels_find("e2m1"),
+                                          .scale_dtype = MC_F8_E4M3,
+                                          .tensor_scaled = true},
+                                2, 32, 32);
 }
 
 /* ---- contents ---- */
@@ -208,7 +230,8 @@ static float stored(const mc_grid *grid, mc_rng rng, uint64_t i, bool may_be_neg
 {
     float x = 0.001f + mc_rng_unit(rng, i);
     if (may_be_negative && mc_rng_below(rng, i + (1u << 30), 2)) x = -x;
-    return mc_round_to(grid->scale_dtype, x);
+    const float rounded = mc_round_to(grid->scale_dtype, x);
+    return grid->tensor_scaled ? grid->tensor_scale * rounded : rounded;
 }
 
 static void fill_params(const mc_qmat *q, mc_rng rng)
@@ -250,6 +273,7 @@ void container_builder_qmat(const container_builder *b, size_t w, mc_arena *mem,
     const mc_rng rng = {b->seed, 2 * w};
     *q =
         (mc_qmat){.grid = spec->grid, .rows = shape.rows, .cols = shape.cols, .group = shape.group};
+    if (q->grid.tensor_scaled) q->grid.tensor_scale = 0.0017f + mc_rng_unit(rng, 1u << 20);
     if (mc_qmat_alloc(q, mem, &err) != MC_OK) abort();
     const unsigned first = mc_grid_first(&spec->grid);
     const unsigned codes = mc_grid_codes(&spec->grid) - first;

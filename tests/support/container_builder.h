@@ -5,7 +5,7 @@
 
 #include "formats/container.h"
 
-enum { CONTAINER_MOST_WEIGHTS = 400, CONTAINER_MOST_SIDES = 4 };
+enum { CONTAINER_MOST_WEIGHTS = 480, CONTAINER_MOST_SIDES = 4 };
 
 typedef struct {
     mc_weight_spec weight[CONTAINER_MOST_WEIGHTS];
