@@ -161,16 +161,9 @@ static mc_status say_about(calibrating *c, mc_arena *mem, mc_err *err)
     const mc_calibration *k = &c->calibration;
     const mc_options *o = c->options;
     const bool tokens = mc_dataset_kind(k->data) == MC_DATA_TOKENS;
-    uint8_t digest[MC_SHA256_BYTES];
-    char hex[MC_SHA256_HEX];
     char *model = mc_alloc(mem, MC_SHA256_HEX, 1);
-    mc_dataset_hash(k->data, digest);
-    mc_hex(digest, sizeof digest, hex);
-    const char *gram = o->no_gram && c->out == NULL ? ", without Grams" : "";
-    const char *data =
-        o->seeded ? mc_format(mem, "%zu samples of sha256 %s shuffled by seed %" PRIu64 "%s",
-                              k->samples, hex, o->seed, gram)
-                  : mc_format(mem, "first %zu samples of sha256 %s%s", k->samples, hex, gram);
+    const char *data = mc_calibration_data(k, o, mem);
+    if (data && o->no_gram && c->out == NULL) data = mc_format(mem, "%s%s", data, MC_WITHOUT_GRAMS);
     if (!model || !data) return mc_no_room(err, "what statistics are of");
     MC_TRY(mc_stats_hash_model(k->model, model, err));
     c->about = (mc_stats_about){.model = model,

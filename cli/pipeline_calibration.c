@@ -2,6 +2,9 @@
 #include "cli/pipeline_stats.h"
 
 #include "core/passes.h"
+#include <string.h>
+
+#include <inttypes.h>
 
 /* Tokens (samples, of arrays) unless --max-tokens says otherwise. */
 static const uint64_t usual_tokens = 131072;
@@ -138,4 +141,29 @@ void mc_calibration_close(mc_calibration *c)
     mc_known_close(c->known);
     mc_region_close(&c->memory);
     *c = (mc_calibration){.model = NULL};
+}
+
+/* ---- what it was ---- */
+
+/* Statistics say it themselves. */
+static const char *data_of_known(const mc_known *known, mc_arena *mem)
+{
+    static const char tail[] = MC_WITHOUT_GRAMS;
+    const mc_stats_about *about = mc_known_about(known);
+    if (!about) return "an importance matrix";
+    const size_t length = strlen(about->data), cut = sizeof tail - 1;
+    const bool ends = length >= cut && strcmp(about->data + length - cut, tail) == 0;
+    return mc_copy_text(mem, about->data, ends ? length - cut : length);
+}
+
+const char *mc_calibration_data(const mc_calibration *c, const mc_options *o, mc_arena *mem)
+{
+    if (!c->data) return c->known ? data_of_known(c->known, mem) : "";
+    uint8_t digest[MC_SHA256_BYTES];
+    char hex[MC_SHA256_HEX];
+    mc_dataset_hash(c->data, digest);
+    mc_hex(digest, sizeof digest, hex);
+    return o->seeded ? mc_format(mem, "%zu samples of sha256 %s shuffled by seed %" PRIu64,
+                                 c->samples, hex, o->seed)
+                     : mc_format(mem, "first %zu samples of sha256 %s", c->samples, hex);
 }

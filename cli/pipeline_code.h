@@ -34,6 +34,10 @@ mc_status mc_calibration_open(const mc_model *model, const mc_options *options, 
                               mc_calibration *out, mc_err *err);
 void mc_calibration_close(mc_calibration *c);
 
+/* What names the samples: "first 128 samples of sha256 …"; no path in it. NULL: no room in `mem`. */
+const char *mc_calibration_data(const mc_calibration *c, const mc_options *options, mc_arena *mem);
+#define MC_WITHOUT_GRAMS ", without Grams"
+
 /* Does a run of this plan choose codes here (else they are chosen piece by piece as they are
  * packed)? */
 bool mc_code_needed(const mc_plan *plan);

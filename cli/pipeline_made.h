@@ -14,6 +14,7 @@ typedef struct {
     const float *dense;          /* numbers of an edited tensor that is kept, in its own order */
     const mc_quant_setup *setup; /* by which it was coded */
     const char *why;             /* another method than planned: the reason; else NULL */
+    bool fallback;               /* it meets an activation, and the planned one could have been */
     const char *no_bias;         /* why its bias could not be corrected, where it was asked for */
     mc_quant_facts facts;
     uint64_t rows_seen;          /* tokens that the weight met; 0: no data */

@@ -23,12 +23,45 @@ static void add_group(mc_json_out *out, const mc_options *o)
     }
 }
 
-static void add_method(mc_json_out *out, const mc_quant_setup *setup)
+/* A link of the chain with its parameters. */
+static void add_link(mc_json_out *out, const char *key, const char *name,
+                     const mc_setup_param *params, const double *value)
 {
-    mc_json_object(out, "method");
-    mc_json_text(out, "name", setup->method->name);
-    for (size_t i = 0; i < MC_QUANT_PARAMS && setup->method->params[i].key; i++)
-        mc_json_num(out, setup->method->params[i].key, setup->param[i]);
+    mc_json_object(out, key);
+    mc_json_text(out, "name", name);
+    for (size_t i = 0; i < MC_SETUP_PARAMS && params[i].key; i++)
+        mc_json_num(out, params[i].key, value[i]);
+    mc_json_end(out);
+}
+
+static void add_chain(mc_json_out *out, const mc_chain *chain)
+{
+    const mc_quant_setup *rounding = &chain->rounding;
+    add_link(out, "method", rounding->method->name, rounding->method->params, rounding->param);
+    mc_json_array(out, "transforms");
+    for (size_t i = 0; i < chain->transforms; i++)
+        add_link(out, NULL, chain->transform[i].transform->name,
+                 chain->transform[i].transform->params, chain->transform[i].setup.param);
+    mc_json_end(out);
+    mc_json_array(out, "corrections");
+    for (size_t i = 0; mc_correction_at(i); i++)
+        if (chain->correct[i]) mc_json_text(out, NULL, mc_correction_at(i)->name);
+    mc_json_end(out);
+}
+
+static void add_calibration(mc_json_out *out, const mc_plan *plan)
+{
+    if (!plan->calibrated) return;
+    mc_json_object(out, "calibration");
+    mc_json_text(out, "data", plan->calib_data ? plan->calib_data : "");
+    mc_json_u64(out, "samples", plan->calib_samples);
+    mc_json_u64(out, "tokens", plan->calib_tokens);
+    mc_json_bool(out, "sequential", plan->sequential);
+    if (plan->act_static) {
+        mc_json_bool(out, "activations_per_channel", plan->act_per_channel);
+        add_link(out, "observer", plan->observer.observer->name, plan->observer.observer->params,
+                 plan->observer.param);
+    }
     mc_json_end(out);
 }
 
@@ -58,7 +91,8 @@ static void add_recipe(mc_json_out *out, const mc_plan *plan)
     mc_json_num(out, "weight_bits", o->weight_bits);
     mc_json_u64(out, "activation_bits", o->activation_bits ? o->activation_bits : 16);
     mc_json_u64(out, "kv_bits", o->kv_bits ? o->kv_bits : 16);
-    add_method(out, &plan->asked);
+    add_chain(out, &plan->chain);
+    add_calibration(out, plan);
     add_group(out, o);
     mc_json_text(out, "symmetry", symmetry_name(o->symmetry));
     mc_json_text(out, "sym_grid", o->sym_grid == MC_SYM_GRID_RESTRICTED ? "restricted" : "full");

@@ -325,7 +325,7 @@ static const char *method_of(const mc_plan *plan)
     const mc_options *o = plan->options;
     if (o->method && strcmp(o->method, "auto") != 0) return o->method;
     if (!o->method && !o->calib) return mc_quant_usual(o->weight_bits)->name;
-    return mc_calib_auto(o->weight_bits, plan->calib_kind, plan->sequential);
+    return mc_calib_auto(o->weight_bits, plan->calib_kind, plan->sequential, plan->model->graph);
 }
 
 static mc_status set_methods(mc_plan *plan, mc_err *err)

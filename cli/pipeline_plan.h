@@ -58,6 +58,8 @@ typedef struct {
     bool spills;            /* activations wait in a scratch file */
     bool act_static, act_asymmetric, act_power_of_two, act_per_channel;
     mc_observe_setup observer; /* of static activations */
+    const char *calib_data; /* what names the data, once it was opened; no path in it */
+    uint64_t calib_samples, calib_tokens;
     mc_grid usual_grid;     /* of weights of the scheme's bits */
     uint64_t usual_group;   /* 0: one scale a row */
     mc_side_file *side;

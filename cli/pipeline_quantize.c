@@ -4,6 +4,7 @@
 #include "cli/pipeline_act.h"
 #include "cli/pipeline_encode.h"
 #include "cli/pipeline_outputs.h"
+#include "cli/pipeline_stats.h"
 #include "cli/pipeline_verify.h"
 #include "core/clock.h"
 
@@ -29,6 +30,12 @@ static bool wants_report(const mc_options *o)
     return o->report || o->html || o->requires > 0 || o->datas > 0;
 }
 
+/* As statistics files count them: samples of arrays have none. */
+static uint64_t calib_tokens(const mc_calibration *c)
+{
+    return c->data && mc_dataset_kind(c->data) == MC_DATA_TOKENS ? c->tokens : 0;
+}
+
 /* Codes that are chosen with data, before anything is written. What was edited and is kept is
  * stored as f32 from now on. */
 static mc_status choose_codes(run *r, mc_quantize_result *result, mc_err *err)
@@ -41,15 +48,24 @@ static mc_status choose_codes(run *r, mc_quantize_result *result, mc_err *err)
     MC_TRY(mc_pipeline_code(plan, &result->calibration, r->pool, &result->made, err));
     r->made = &result->made;
     plan->kv.hadamard = result->made.kv.hadamard;
+    const mc_stats_about *about =
+        result->calibration.known ? mc_known_about(result->calibration.known) : NULL;
+    plan->calib_data = mc_calibration_data(&result->calibration, o, r->mem);
+    plan->calib_samples = about ? about->samples : result->calibration.samples;
+    plan->calib_tokens = about ? about->tokens : calib_tokens(&result->calibration);
+    if (!plan->calib_data) return mc_no_room(err, "the manifest");
     MC_TRY(mc_act_record(r->made, &result->calibration, plan, r->mem, err));
-    bool changed = plan->acts > 0 || plan->kv.hadamard;
     for (size_t e = 0; e < plan->entries; e++) {
+        if (r->made->entry[e].fallback) {
+            plan->fallbacks += !plan->entry[e].fallback;
+            plan->entry[e].why = r->made->entry[e].why;
+            plan->entry[e].fallback = true;
+        }
         if (mc_edits_of(r->made->edits, plan->entry[e].tensor) == 0) continue;
         plan->weight[e].edited = true;
         if (r->made->entry[e].dense) plan->weight[e].dtype = MC_F32;
-        changed = true;
     }
-    return changed ? mc_plan_lay_out(plan, r->mem, err) : MC_OK;
+    return mc_plan_lay_out(plan, r->mem, err);
 }
 
 /* Codes, bytes, tables: everything that is written before the file has a name. */

@@ -56,13 +56,19 @@ mc_status mc_calib_kind_of(const char *path, bool no_follow, mc_calib_kind *out,
 
 /* ---- what is asked of it ---- */
 
-const char *mc_calib_auto(double bits, mc_calib_kind kind, bool sequential)
+static bool has_batchnorm(const mc_graph *graph)
 {
-    static const char first[] = "compensate+";
-    const char *chain = mc_auto_chain(bits, kind != MC_CALIB_NONE);
+    for (size_t n = 0; graph && n < graph->nodes; n++)
+        if (mc_node_is(&graph->node[n], "", "BatchNormalization")) return true;
+    return false;
+}
+
+const char *mc_calib_auto(double bits, mc_calib_kind kind, bool sequential, const mc_graph *graph)
+{
+    const bool norms = has_batchnorm(graph), data = kind != MC_CALIB_NONE;
     if (kind == MC_CALIB_IMATRIX && bits >= 2.0) return mc_quant_imatrix.name;
-    const bool compensates = strncmp(chain, first, sizeof first - 1) == 0;
-    return compensates && !sequential ? chain + sizeof first - 1 : chain;
+    if (!data || bits < 2.0 || sequential) return mc_auto_chain(bits, data, norms);
+    return norms ? "batchnorm+gptq:rounds=3" : "gptq:rounds=3"; /* nothing tells what was lost */
 }
 
 static mc_status refuse_squares_only(const mc_plan *plan, const char *path, mc_err *err)

@@ -14,7 +14,7 @@ mc_status mc_calib_kind_of(const char *path, bool no_follow, mc_calib_kind *out,
 mc_status mc_calib_refuse(const mc_plan *plan, const char *path, mc_err *err);
 
 /* "auto" for this kind of calibration. */
-const char *mc_calib_auto(double bits, mc_calib_kind kind, bool sequential);
+const char *mc_calib_auto(double bits, mc_calib_kind kind, bool sequential, const mc_graph *graph);
 
 /* MC_E_MISMATCH: statistics of another model. */
 mc_status mc_known_open(const mc_model *model, const char *path, bool no_follow, mc_known **out,

@@ -248,6 +248,10 @@ static mc_status code_loaded(work *w, mc_arena mem, mc_err *err)
     w->now->why = why_other(w, entry, &made->lists.arena);
     w->setup = w->now->why ? &w->coding->plan->other : entry->setup;
     w->now->setup = w->setup;
+    w->now->fallback = w->now->why && w->input->site;
+    if (w->now->fallback && w->coding->plan->options->no_fallback)
+        return mc_fail(err, MC_E_UNSUPPORTED, "method %s: %s", entry->setup->method->name,
+                       w->now->why);
     if (w->input->moments) w->now->rows_seen = w->input->moments->rows;
     const float *before;
     MC_TRY(keep_before(w, &mem, &before, err));

@@ -158,8 +158,8 @@ bool mc_chain_wants_data(const mc_chain *chain)
     return wants;
 }
 
-const char *mc_auto_chain(double bits, bool data)
+const char *mc_auto_chain(double bits, bool data, bool norms_of_batches)
 {
     if (!data || bits < 2.0) return mc_quant_usual(bits)->name;
-    return "compensate+gptq";
+    return norms_of_batches ? "batchnorm+compensate+gptq:rounds=3" : "compensate+gptq:rounds=3";
 }

@@ -56,8 +56,8 @@ mc_status mc_chain_parse(const char *text, mc_chain *out, mc_err *err);
 const char *mc_chain_name_at(size_t i);
 
 /* What "auto" stands for: the chain that measurement favours for weights of `bits`, with data or
- * without (docs/methods.md has the figures). */
-const char *mc_auto_chain(double bits, bool data);
+ * without, and for models with BatchNormalization (docs/methods.md has the figures). */
+const char *mc_auto_chain(double bits, bool data, bool norms_of_batches);
 
 /* MC_QUANT_… that its links want together; data at all? */
 unsigned mc_chain_wants(const mc_chain *chain);

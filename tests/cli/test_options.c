@@ -297,14 +297,14 @@ Test(messages, of_values)
     refused("quantize --sym-grid half", "--sym-grid half: allowed: full, restricted");
     refused("quantize --zero none", "--zero none: allowed: integer, float");
     refused("quantize --scale-dtype f8", "--scale-dtype f8: allowed: f16, bf16, f32, e8m0, e4m3, "
-                                         "or kBxG with B 4 to 8 and G 2 to 64");
-    const char *const two_level[] = {"k9x8", "k3x8", "k6x65", "k6x1", "k6", "x8", "k6x8x", "K6x8"};
+                                         "e4m3xf32, or kBxG with B 4 to 8 and G 2 to 256");
+    const char *const two_level[] = {"k9x8", "k3x8", "k6x257", "k6x1", "k6", "x8", "k6x8x", "K6x8"};
     for (size_t i = 0; i < sizeof two_level / sizeof two_level[0]; i++) {
         char line[64], message[160];
         snprintf(line, sizeof line, "quantize --scale-dtype %s", two_level[i]);
         snprintf(message, sizeof message,
-                 "--scale-dtype %s: allowed: f16, bf16, f32, e8m0, e4m3, or kBxG with B 4 to 8 and "
-                 "G 2 to 64",
+                 "--scale-dtype %s: allowed: f16, bf16, f32, e8m0, e4m3, e4m3xf32, or kBxG with B 4 "
+                 "to 8 and G 2 to 256",
                  two_level[i]);
         refused(line, message);
     }

@@ -50,6 +50,16 @@ Test(grid, refuses_what_means_nothing)
     grid.super = 0;
     expect_refused(grid, "sub-scales of 6 bits need groups that share a super-scale");
     expect_refused((mc_grid){.scale_dtype = MC_F16}, "the grid has no levels");
+    grid = table_grid("e2m1", MC_OFFSET_NONE);
+    grid.tensor_scaled = true;
+    expect_refused(grid, "a scale of the whole tensor goes with plain scales of F8_E4M3");
+    grid.scale_dtype = MC_F8_E4M3;
+    grid.sub_bits = 6;
+    grid.super = 8;
+    expect_refused(grid, "a scale of the whole tensor goes with plain scales of F8_E4M3");
+    grid.sub_bits = grid.super = 0;
+    grid.offset = MC_OFFSET_FREE;
+    expect_refused(grid, "a scale of the whole tensor has no offset beside it");
 }
 
 Test(grid, accepts_what_means_something)
@@ -102,7 +112,8 @@ static unsigned defined_int_code(const mc_grid *grid, mc_params p, float w)
 }
 
 /* The least distance, compared as 2w against the sum of two values, which is exact in double; of
- * equal distances the smaller code. (Levels whose values coincide are one level.) */
+ * equal distances the smaller code, or that of the float with an even last bit. (Levels whose values
+ * coincide are one level.) */
 static unsigned defined_table_code(const mc_grid *grid, mc_params p, float w)
 {
     unsigned best = 0;
@@ -110,7 +121,9 @@ static unsigned defined_table_code(const mc_grid *grid, mc_params p, float w)
         const double a = (double)mc_grid_value(grid, p, best);
         const double b = (double)mc_grid_value(grid, p, u);
         const double twice = 2.0 * (double)w;
-        if (b > a ? twice > a + b : b < a && twice < a + b) best = u;
+        const bool even = grid->levels->fraction && (u + grid->levels->count / 2) % 2 == 0;
+        if (b != a && twice == a + b ? even : b > a ? twice > a + b : b < a && twice < a + b)
+            best = u;
     }
     return best;
 }
@@ -185,8 +198,9 @@ Test(grid, integer_codes_are_the_rounded_division)
 
 Test(grid, table_codes_are_the_nearest_values)
 {
-    static const char *const names[] = {"binary", "ternary", "nf4", "iq4_nl", "e2m1"};
-    for (size_t k = 0; k < 5; k++) {
+    static const char *const names[] = {"binary", "ternary", "nf4", "iq4_nl",
+                                        "e2m1",   "e4m3",    "e5m2"};
+    for (size_t k = 0; k < 7; k++) {
         for (size_t i = 0; i < TRIED; i++) {
             const mc_grid plain = table_grid(names[k], MC_OFFSET_NONE);
             const mc_grid free_offset = table_grid(names[k], MC_OFFSET_FREE);
@@ -205,12 +219,17 @@ static unsigned code_of(const mc_grid *grid, mc_params p, float w)
     return code;
 }
 
-Test(grid, a_tie_between_table_levels_goes_to_the_smaller_one)
+Test(grid, a_tie_between_table_levels_goes_to_the_smaller_one_or_the_even_float)
 {
+    const mc_grid iq4 = table_grid("iq4_nl", MC_OFFSET_NONE);
+    cr_expect_eq(code_of(&iq4, (mc_params){.scale = 1.0f}, 7.0f), 8u);
+    cr_expect_eq(code_of(&iq4, (mc_params){.scale = 1.0f}, -115.5f), 0u);
+    cr_expect_eq(code_of(&iq4, (mc_params){.scale = -1.0f}, 115.5f), 0u);
     const mc_grid grid = table_grid("e2m1", MC_OFFSET_NONE);
     cr_expect_eq(code_of(&grid, (mc_params){.scale = 1.0f}, 5.0f), 13u);
-    cr_expect_eq(code_of(&grid, (mc_params){.scale = 1.0f}, -5.0f), 0u);
-    cr_expect_eq(code_of(&grid, (mc_params){.scale = -1.0f}, 5.0f), 0u);
+    cr_expect_eq(code_of(&grid, (mc_params){.scale = 1.0f}, -5.0f), 1u);
+    cr_expect_eq(code_of(&grid, (mc_params){.scale = -1.0f}, 5.0f), 1u);
+    cr_expect_eq(code_of(&grid, (mc_params){.scale = 1.0f}, 3.5f), 13u);
     const mc_grid ints = int_grid(4, MC_OFFSET_NONE);
     cr_expect_eq(code_of(&ints, (mc_params){.scale = 1.0f, .zero = 8}, 2.5f), 10u);
     cr_expect_eq(code_of(&ints, (mc_params){.scale = 1.0f, .zero = 8}, 3.5f), 12u);
@@ -221,11 +240,12 @@ Test(grid, rows_are_groups_side_by_side)
 {
     enum { GROUPS = 5 };
     static const size_t sizes[] = {1, 7, 32, 33, 64, 128};
-    const mc_grid grids[] = {int_grid(4, MC_OFFSET_NONE), int_grid(8, MC_OFFSET_ZERO),
-                             int_grid(3, MC_OFFSET_FREE), table_grid("nf4", MC_OFFSET_NONE)};
+    const mc_grid grids[] = {int_grid(4, MC_OFFSET_NONE),       int_grid(8, MC_OFFSET_ZERO),
+                             int_grid(3, MC_OFFSET_FREE),       table_grid("nf4", MC_OFFSET_NONE),
+                             table_grid("e4m3", MC_OFFSET_FREE)};
     float w[GROUPS * 128];
     draw_weights(DRAW_SHIFTED, 3, w, GROUPS * 128);
-    for (size_t k = 0; k < 4; k++) {
+    for (size_t k = 0; k < sizeof grids / sizeof *grids; k++) {
         for (size_t s = 0; s < 6; s++) {
             const size_t n = sizes[s];
             mc_params p[GROUPS];
@@ -244,6 +264,30 @@ Test(grid, rows_are_groups_side_by_side)
             cr_expect_arr_eq(code[0], code[1], GROUPS * n);
             cr_expect_arr_eq(value[0], value[1], GROUPS * n * sizeof(float));
             cr_expect_eq(mc_grid_clipped_row(&grids[k], p, w, GROUPS, n), clipped);
+        }
+    }
+}
+
+/* Few weights are searched for their code, many are compared with bounds that are computed once:
+ * the same codes, also where steps are lost in an offset. */
+Test(grid, short_groups_get_the_codes_of_long_ones)
+{
+    static float w[1024];
+    static uint8_t code[2][1024];
+    for (size_t l = 0; mc_levels_at(l); l++) {
+        const mc_levels *levels = mc_levels_at(l);
+        if (!levels->value) continue;
+        for (int offset = MC_OFFSET_NONE; offset <= MC_OFFSET_FREE; offset += 2) {
+            const mc_grid grid = table_grid(levels->name, (mc_offset)offset);
+            for (size_t k = 0; k < TRIED; k++) {
+                const mc_params p = tried[k];
+                const size_t ties = tie_weights(&grid, p, w);
+                draw_weights(DRAW_HEAVY, k, w + ties, 1024 - ties);
+                mc_grid_encode(&grid, p, w, 1024, code[0]);
+                for (size_t i = 0; i < 1024; i++)
+                    mc_grid_encode(&grid, p, w + i, 1, &code[1][i]);
+                cr_assert_arr_eq(code[0], code[1], 1024, "%s %zu", levels->name, k);
+            }
         }
     }
 }

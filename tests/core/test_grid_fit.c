@@ -158,12 +158,35 @@ Test(grid_fit, ranges_clip_next_to_nothing)
 Test(grid_fit, powers_of_two_are_the_next_that_cover_the_range)
 {
     static fitted f;
-    mc_grid grid = grid_of(mc_levels_find("e2m1"), MC_OFFSET_NONE);
+    mc_grid grid = grid_of(mc_levels_int(4), MC_OFFSET_NONE);
     grid.scale_dtype = MC_F8_E8M0;
-    const float w[] = {6.0f, 6.01f, 12.0f, 3.0f, 0x1p-140f};
+    const float w[] = {7.5f, 7.51f, 15.0f, 3.75f, 0x1p-140f};
     const float wanted[] = {1.0f, 2.0f, 2.0f, 0.5f, 0x1p-127f};
     fit_row(&grid, by_range, w, NULL, 5, 1, &f);
     for (int i = 0; i < 5; i++) cr_expect_eq(f.p[i].scale, wanted[i], "%d", i);
+}
+
+/* OCP MX: the exponent of the largest weight less that of the largest float, 2 for 6, 8 for 448, 15
+ * for 57344; from a fraction of 1.75 on one more. */
+Test(grid_fit, powers_of_two_of_floats_follow_the_exponent_of_the_largest)
+{
+    static fitted f;
+    static const struct {
+        const char *levels;
+        int reach;
+    } floats[] = {{"e2m1", 2}, {"e4m3", 8}, {"e5m2", 15}};
+    const float w[] = {4.0f, 6.0f, 6.99f, 7.0f, -7.99f, 8.0f, 0x1p-20f, 0x1p-149f};
+    const int wanted[] = {2, 2, 2, 3, 3, 3, -20, -149};
+    for (int k = 0; k < 3; k++) {
+        mc_grid grid = grid_of(mc_levels_find(floats[k].levels), MC_OFFSET_NONE);
+        grid.scale_dtype = MC_F8_E8M0;
+        fit_row(&grid, by_range, w, NULL, 8, 1, &f);
+        for (int i = 0; i < 8; i++) {
+            const int exponent = wanted[i] - floats[k].reach;
+            cr_expect_eq(f.p[i].scale, ldexpf(1.0f, exponent < -127 ? -127 : exponent), "%s %d",
+                         floats[k].levels, i);
+        }
+    }
 }
 
 Test(grid_fit, zeros_alone_stay_zeros)

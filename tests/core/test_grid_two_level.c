@@ -93,3 +93,57 @@ Test(grid_two_level, eight_bit_sub_scales_are_nearly_plain_ones)
         }
     }
 }
+
+/* The least error of one group under its super-scale, by trying all there is. */
+static double least_error(const mc_grid *grid, mc_grid_group group, mc_super super)
+{
+    const unsigned most = 1u << grid->sub_bits;
+    const unsigned besides = grid->offset == MC_OFFSET_NONE   ? 1
+                             : grid->offset == MC_OFFSET_ZERO ? mc_grid_codes(grid)
+                                                              : most;
+    double least = HUGE_VAL;
+    for (unsigned k = 1; k < most; k++)
+        for (unsigned j = 0; j < besides; j++) {
+            mc_params p = {.scale = super.scale * (float)k, .zero = 8};
+            if (grid->offset == MC_OFFSET_ZERO) p.zero = (uint8_t)j;
+            if (grid->offset == MC_OFFSET_FREE) {
+                p.zero = 0;
+                p.offset = super.offset * (float)j;
+            }
+            least = fmin(least, mc_grid_error(grid, p, group, 2.0f));
+        }
+    return least;
+}
+
+/* A group that has become smaller, another one, and one of zeros, after its row was fitted. */
+Test(grid_two_level, a_group_is_fitted_again_under_a_super_scale_that_stays)
+{
+    enum { GROUP = 32, GROUPS = 8, CHANGED = 2 };
+    static float w[GROUP * GROUPS], changed[GROUP];
+    static fitted f;
+    static const float factor[] = {0.6f, -0.3f, 1.0f, 0.0f};
+    draw_weights(DRAW_NORMAL, 21, w, GROUP * GROUPS);
+    for (int offset = MC_OFFSET_NONE; offset <= MC_OFFSET_FREE; offset++) {
+        const mc_grid grid = two_level_grid((mc_offset)offset, 6, GROUPS);
+        fit_row(&grid, by_search(2.0f), w, NULL, GROUP * GROUPS, GROUP, &f);
+        for (size_t i = 0; i < sizeof factor / sizeof factor[0]; i++) {
+            for (size_t k = 0; k < GROUP; k++) changed[k] = factor[i] * w[CHANGED * GROUP + k];
+            const mc_grid_group group = {changed, NULL, GROUP};
+            mc_params p = f.p[CHANGED];
+            mc_sub sub = f.sub[CHANGED];
+            mc_err err = {0};
+            cr_assert_eq(
+                mc_grid_refit_sub(&grid, by_search(2.0f), group, f.super[0], &p, &sub, &err), MC_OK,
+                "%s", err.text);
+            cr_expect_eq(p.scale, f.super[0].scale * (float)sub.scale);
+            cr_expect_eq(p.offset, f.super[0].offset * (float)sub.offset);
+            const double error = mc_grid_error(&grid, p, group, 2.0f);
+            const double before = mc_grid_error(&grid, f.p[CHANGED], group, 2.0f);
+            cr_expect_leq(error, before);
+            if (factor[i] == 0.0f) continue;
+            cr_expect_leq(error, 1.1 * least_error(&grid, group, f.super[0]),
+                          "offset %d, factor %g: %g, was %g", offset, (double)factor[i], error,
+                          before);
+        }
+    }
+}

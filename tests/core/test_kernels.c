@@ -119,15 +119,14 @@ static float unit_for(const float *w, size_t n)
     return ldexpf(1.0f, -(exponent < -125 ? -125 : exponent));
 }
 
-static mc_scan scan_for(const float *w, const float *importance, size_t n, bool table)
+static mc_scan scan_for(const float *w, const float *importance, size_t n, const char *table)
 {
-    const mc_levels *nf4 = mc_levels_find("nf4");
     return (mc_scan){.w = w,
                      .importance = importance,
                      .n = n,
                      .unit = unit_for(w, n),
                      .importance_unit = 0.5f,
-                     .table = table ? nf4 : NULL,
+                     .table = table ? mc_levels_find(table) : NULL,
                      .dtype = MC_F16,
                      .least = 0x1p-24f,
                      .most = 65504.0f};
@@ -158,6 +157,7 @@ static void compare_searches(const mc_kernels *a, const mc_kernels *b, const mc_
 
 Test(kernels, builds_agree_in_every_bit)
 {
+    static const char *const tables[] = {NULL, "nf4", "e2m1", "e4m3", "e5m2"};
     float w[MOST];
     float importance[MOST];
     draw_weights(DRAW_POSITIVE, 9, importance, MOST);
@@ -174,8 +174,8 @@ Test(kernels, builds_agree_in_every_bit)
                 const mc_params p = params_for(w, n, which);
                 compare_codes(a, b, w, n, p);
                 if (!isfinite(w[0] * unit_for(w, n)) || unit_for(w, n) < 0x1p-126f) continue;
-                for (int form = 0; form < 4; form++) {
-                    mc_scan scan = scan_for(w, form & 1 ? importance : NULL, n, form & 2);
+                for (int form = 0; form < 10; form++) {
+                    mc_scan scan = scan_for(w, form & 1 ? importance : NULL, n, tables[form / 2]);
                     scan.dtype = which % 3 == 0 ? MC_F16 : which % 3 == 1 ? MC_BF16 : MC_F32;
                     compare_searches(a, b, &scan, p);
                 }
@@ -268,7 +268,7 @@ Test(kernels, sums_are_those_of_a_plain_loop_in_double)
     draw_weights(DRAW_HEAVY, 5, w, MOST);
     draw_weights(DRAW_POSITIVE, 6, importance, MOST);
     const mc_params p = params_for(w, MOST, 2);
-    const mc_scan scan = scan_for(w, importance, MOST, false);
+    const mc_scan scan = scan_for(w, importance, MOST, NULL);
     const mc_lanes lanes = lanes_for(&scan, p);
     mc_lane_sums moments;
     mc_errors squares;
@@ -297,12 +297,51 @@ Test(kernels, sums_are_those_of_a_plain_loop_in_double)
     }
 }
 
+static double nearest_even(const mc_levels *levels, double y)
+{
+    unsigned best = 0;
+    for (unsigned u = 1; u < levels->count; u++) {
+        const double off = fabs(y - (double)levels->value[u]);
+        const double known = fabs(y - (double)levels->value[best]);
+        const bool even = (u + levels->count / 2) % 2 == 0;
+        if (off < known || (off == known && even)) best = u;
+    }
+    return (double)levels->value[best];
+}
+
+/* The searching kernels compute the level of a float where others compare: the sum of q over one
+ * weight is that level. Around all middles and all levels, and far outside. */
+Test(kernels, floats_are_rounded_to_the_nearest_half_to_even)
+{
+    static const char *const names[] = {"e2m1", "e4m3", "e5m2"};
+    mc_lanes lanes = {.step = {0.0f}};
+    for (int c = 0; c < MC_LANES; c++) lanes.step[c] = lanes.inverse[c] = 1.0f;
+    for (int t = 0; t < 3; t++) {
+        const mc_levels *levels = mc_levels_find(names[t]);
+        for (unsigned k = 0; k < 2u * levels->count; k++) {
+            const float *at = levels->value + k / 2;
+            float x = k % 2 == 0 ? *at : k / 2 + 1 < levels->count ? 0.5f * (at[0] + at[1]) : 1e30f;
+            const float around[] = {x, nextafterf(x, INFINITY), nextafterf(x, -INFINITY)};
+            for (int i = 0; i < 3; i++) {
+                mc_scan scan = scan_for(&around[i], NULL, 1, names[t]);
+                mc_lane_sums sums;
+                scan.unit = 1.0f;
+                for (size_t build = 0; mc_kernels_at(build); build++) {
+                    mc_kernels_at(build)->moments(&scan, &lanes, &sums);
+                    cr_assert_eq(sums.q[0], nearest_even(levels, (double)around[i]), "%s: %a: %a",
+                                 names[t], (double)around[i], sums.q[0]);
+                }
+            }
+        }
+    }
+}
+
 /* The slope of the regression, but the last lane is left as it came. */
 Test(kernels, refining_takes_the_best_step_for_the_codes)
 {
     float w[MOST];
     draw_weights(DRAW_NORMAL, 7, w, MOST);
-    const mc_scan scan = scan_for(w, NULL, 64, false);
+    const mc_scan scan = scan_for(w, NULL, 64, NULL);
     mc_lanes lanes = lanes_for(&scan, params_for(w, 64, 0));
     const mc_lanes before = lanes;
     mc_lane_sums moments;

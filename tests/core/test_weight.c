@@ -32,6 +32,12 @@ Test(weight, codes_and_scales_take_their_bits)
     grid.scale_dtype = MC_F8_E8M0;
     cr_expect_eq(bytes_of(grid, 2, 64, 32), 64u + 4);
     cr_expect_eq(bytes_of(grid, 0, 64, 32), 0u);
+    grid = (mc_grid){.levels = mc_levels_find("e2m1"),
+                     .scale_dtype = MC_F8_E4M3,
+                     .tensor_scaled = true};
+    cr_expect_eq(bytes_of(grid, 2, 64, 16), 64u + 8 + 4);
+    grid = (mc_grid){.levels = mc_levels_find("e5m2"), .scale_dtype = MC_F16};
+    cr_expect_eq(bytes_of(grid, 2, 64, 64), 128u + 4);
 }
 
 Test(weight, zeros_and_offsets_are_parts_of_their_own)
@@ -84,6 +90,14 @@ Test(weight, parts_stand_in_their_order)
     const mc_part_size ternary[] = {{MC_PART_CODES, 0, 2, true, 210, 42},
                                     {MC_PART_SCALE, MC_F8_E4M3, 0, false, 21, 21}};
     expect_parts(grid, ternary, 2);
+
+    grid = (mc_grid){.levels = mc_levels_find("e2m1"),
+                     .scale_dtype = MC_F8_E4M3,
+                     .tensor_scaled = true};
+    const mc_part_size nvfp4[] = {{MC_PART_CODES, 0, 4, false, 210, 105},
+                                  {MC_PART_SCALE, MC_F8_E4M3, 0, false, 21, 21},
+                                  {MC_PART_SUPER_SCALE, MC_F32, 0, false, 1, 4}};
+    expect_parts(grid, nvfp4, 3);
 
     grid = (mc_grid){.levels = mc_levels_int(4), .offset = MC_OFFSET_FREE, .scale_dtype = MC_F32};
     const mc_part_size with_offset[] = {{MC_PART_CODES, 0, 4, false, 210, 105},

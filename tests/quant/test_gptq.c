@@ -306,12 +306,10 @@ Test(gptq, takes_nearest_codes_where_nothing_was_met)
 /* Under whatever scales the columns that were met have brought about. */
 Test(gptq, takes_nearest_codes_in_columns_that_met_nothing)
 {
-    enum { N = 96, ROWS = 5 };
+    enum { N = 96, ROWS = 60 };
     static const char *setup[] = {"gptq", "gptq:order=2", "gptq:rounds=3", "gptaq"};
-    float w[ROWS * N];
+    static float w[ROWS * N];
     fill_weights(w, ROWS * N, 9);
-    for (size_t r = 0; r < ROWS; r++) /* many steps from 0: a scale that moves moves their codes */
-        w[r * N + 40] = w[r * N + 70] = r % 2 ? 0.11f : -0.09f;
     inputs in = rows_of_inputs(N, 200, 10);
     for (size_t i = 0; i < N; i++) {
         in.gram[40 * N + i] = in.gram[i * N + 40] = 0.0;
@@ -319,7 +317,7 @@ Test(gptq, takes_nearest_codes_in_columns_that_met_nothing)
     }
     for (size_t k = 0; k < 8; k++) {
         mc_quant_facts facts = {0};
-        quant_case c = case_of(setup[k / 2], int_grid(6, MC_OFFSET_ZERO, MC_F16), w, ROWS, &in);
+        quant_case c = case_of(setup[k / 2], int_grid(3, MC_OFFSET_ZERO, MC_F16), w, ROWS, &in);
         c.facts = &facts;
         c.group = k % 2 ? 32 : N;
         quant_result r = quantize(c);
@@ -366,6 +364,36 @@ Test(gptq, keeps_one_super_scale_for_its_groups)
             c.setup = "mse";
             cr_expect_lt(loss, loss_of(c), "%s", setup[i]);
         }
+    close_inputs(&in);
+}
+
+/* In the order of the columns the first groups of a row show it: the first is fitted as it came, the
+ * super-scale stays what it then was, the others are fitted again when they begin. */
+Test(gptq, fits_sub_scales_from_compensated_weights)
+{
+    enum { N = 128, ROWS = 10, GROUP = 16, SUPER = 4 };
+    float w[ROWS * N];
+    fill_weights(w, ROWS * N, 21);
+    inputs in = rows_of_inputs(N, 300, 22);
+    mc_grid grid = int_grid(3, MC_OFFSET_NONE, MC_F16);
+    grid.sub_bits = 6;
+    grid.super = SUPER;
+    quant_case c = case_of("gptq:order=0", grid, w, ROWS, &in);
+    c.group = GROUP;
+    quant_result swept = quantize(c);
+    c.setup = "mse";
+    quant_result fitted = quantize(c);
+    size_t moved = 0;
+    for (size_t r = 0; r < ROWS; r++) {
+        const size_t at = r * (N / GROUP), super = r * mc_qmat_supers(&swept.q);
+        cr_expect_eq(swept.q.super[super].scale, fitted.q.super[super].scale);
+        cr_expect_eq(swept.q.sub[at].scale, fitted.q.sub[at].scale);
+        for (size_t g = 1; g < SUPER; g++)
+            moved += swept.q.sub[at + g].scale != fitted.q.sub[at + g].scale;
+    }
+    cr_expect_gt(moved, (size_t)ROWS, "%zu", moved);
+    close_result(&swept);
+    close_result(&fitted);
     close_inputs(&in);
 }
 

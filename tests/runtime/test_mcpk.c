@@ -263,8 +263,8 @@ Test(mcpk, refuses_a_header_that_says_what_no_header_says)
     free(image);
 }
 
-/* Of the records of weight 0 (dense, 3), 1 (int4, 2 x 32), 3 (two-level) and 6 (e2m1 under
- * F8_E8M0). */
+/* Of the records of weight 0 (dense, 3), 1 (int4, 2 x 32), 3 (two-level) and 6 (e2m1 under F8_E4M3
+ * and a scale of the tensor). */
 Test(mcpk, refuses_fields_of_a_weight_that_mean_nothing)
 {
     static const change dense[] = {
@@ -276,16 +276,18 @@ Test(mcpk, refuses_fields_of_a_weight_that_mean_nothing)
         {MCPK_W_NAME_BYTES, 5, MCPK_E_STRUCTURE}};
     static const change plain[] = {
         {MCPK_W_DTYPE, 27, MCPK_E_UNSUPPORTED},     {MCPK_W_LEVELS, 1, MCPK_E_STRUCTURE},
-        {MCPK_W_FLAGS, 8, MCPK_E_UNSUPPORTED},      {MCPK_W_SUB_BITS + 1, 1, MCPK_E_STRUCTURE},
+        {MCPK_W_FLAGS, 32, MCPK_E_UNSUPPORTED},      {MCPK_W_SUB_BITS + 1, 1, MCPK_E_STRUCTURE},
         {MCPK_W_SUB_BITS + 2, 1, MCPK_E_STRUCTURE}, {MCPK_W_DIM + 16, 1, MCPK_E_STRUCTURE},
         {MCPK_W_FIRST_PART, 4, MCPK_E_STRUCTURE},   {MCPK_W_NAME, 0, MCPK_E_STRUCTURE},
-        {MCPK_W_NAME, 1, MCPK_E_STRUCTURE}};
+        {MCPK_W_NAME, 1, MCPK_E_STRUCTURE},         {MCPK_W_FLAGS, 16, MCPK_E_STRUCTURE}};
     static const change two_level[] = {{MCPK_W_SUB_BITS, 3, MCPK_E_STRUCTURE},
                                        {MCPK_W_SUB_BITS, 9, MCPK_E_STRUCTURE},
                                        {MCPK_W_SUPER, 0, MCPK_E_STRUCTURE},
                                        {MCPK_W_FLAGS, 1, MCPK_E_STRUCTURE}};
-    static const change powers[] = {{MCPK_W_FLAGS, 1, MCPK_E_STRUCTURE},
-                                    {MCPK_W_FLAGS, 2, MCPK_E_STRUCTURE},
+    static const change tensor[] = {{MCPK_W_FLAGS, 17, MCPK_E_STRUCTURE},
+                                    {MCPK_W_FLAGS, 0, MCPK_E_STRUCTURE},
+                                    {MCPK_W_SCALE_DTYPE, MCPK_F8_E8M0, MCPK_E_STRUCTURE},
+                                    {MCPK_W_SUB_BITS, 4, MCPK_E_STRUCTURE},
                                     {MCPK_W_OFFSET, 1, MCPK_E_STRUCTURE},
                                     {MCPK_W_OFFSET, 2, MCPK_E_STRUCTURE}};
     size_t bytes;
@@ -294,7 +296,7 @@ Test(mcpk, refuses_fields_of_a_weight_that_mean_nothing)
     EXPECT_EACH(records, dense);
     EXPECT_EACH(records + MCPK_WEIGHT_BYTES, plain);
     EXPECT_EACH(records + 3 * MCPK_WEIGHT_BYTES, two_level);
-    EXPECT_EACH(records + 6 * MCPK_WEIGHT_BYTES, powers);
+    EXPECT_EACH(records + 6 * MCPK_WEIGHT_BYTES, tensor);
     free(image);
 }
 
@@ -322,6 +324,15 @@ Test(mcpk, refuses_grids_that_mean_nothing)
     unsigned char *index = entry_of(image, MCPK_SECTION_WEIGHT);
     index[MCPK_PART_BYTES + MCPK_P_ENCODING] = MCPK_F8_E8M0;
     index[2 * MCPK_PART_BYTES + MCPK_P_ENCODING] = MCPK_F8_E8M0;
+    cr_expect_eq(mcpk_open(image, bytes, &pk), MCPK_E_STRUCTURE);
+    free(image);
+
+    container_builder_begin(&builder, 14);
+    const mc_grid powers = {.levels = mc_levels_find("e2m1"), .scale_dtype = MC_F8_E8M0};
+    container_builder_quantized(&builder, powers, 2, 32, 16);
+    image = container_builder_image(&builder, &bytes);
+    cr_assert_eq(mcpk_open(image, bytes, &pk), MCPK_OK);
+    image[MCPK_HEADER_BYTES + MCPK_W_FLAGS] = MCPK_WEIGHT_NEGATIVE_SCALE;
     cr_expect_eq(mcpk_open(image, bytes, &pk), MCPK_E_STRUCTURE);
     free(image);
 }
