@@ -7,7 +7,6 @@
 #include "core/file.h"
 #include "formats/json_pull.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,30 +37,12 @@ static char *part_path(const mc_stats_out *o, mc_arena *mem, size_t part)
     return mc_format(mem, "%s/%05zu.safetensors", o->folder, part);
 }
 
-/* Everything in it, whatever left it there; the folder is ours alone. */
-static mc_status remove_folder(const char *folder, mc_err *err)
-{
-    DIR *dir = opendir(folder);
-    if (!dir && errno == ENOENT) return MC_OK;
-    if (!dir) return mc_fail_errno(err, errno, "%s: cannot list", folder);
-    mc_status status = MC_OK;
-    for (const struct dirent *e = readdir(dir); e && status == MC_OK; e = readdir(dir)) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-        if (unlinkat(dirfd(dir), e->d_name, 0) != 0)
-            status = mc_fail_errno(err, errno, "%s/%s: cannot remove", folder, e->d_name);
-    }
-    closedir(dir);
-    if (status == MC_OK && rmdir(folder) != 0)
-        status = mc_fail_errno(err, errno, "%s: cannot remove", folder);
-    return status;
-}
-
 mc_status mc_stats_partial_remove(const char *path, mc_err *err)
 {
     mc_region region;
     MC_TRY(mc_region_open(&region, strlen(path) + 512, err));
     const char *folder = mc_format(&region.arena, "%s.partial", path);
-    const mc_status status = folder ? remove_folder(folder, err) : mc_no_room(err, path);
+    const mc_status status = folder ? mc_folder_remove(folder, err) : mc_no_room(err, path);
     mc_region_close(&region);
     return status;
 }
@@ -147,7 +128,7 @@ static mc_status begin(mc_stats_out *o, mc_err *err)
 {
     MC_TRY(check_about(&o->about, err));
     MC_TRY(mc_out_check(o->path, o->options.replace, err));
-    if (!o->options.resume) MC_TRY(remove_folder(o->folder, err));
+    if (!o->options.resume) MC_TRY(mc_folder_remove(o->folder, err));
     if (mkdir(o->folder, 0777) == 0) return MC_OK;
     if (errno != EEXIST) return mc_fail_errno(err, errno, "%s: cannot make the folder", o->folder);
     return adopt_parts(o, err);
@@ -471,7 +452,7 @@ mc_status mc_stats_out_commit(mc_stats_out *o, mc_err *err)
     }
     if (status == MC_OK) status = write_whole(o, &w, err);
     close_whole(&w);
-    if (status == MC_OK) status = remove_folder(o->folder, err);
+    if (status == MC_OK) status = mc_folder_remove(o->folder, err);
     mc_stats_out_close(o);
     return status;
 }

@@ -14,22 +14,23 @@
 
 static mc_status check_options(const mc_options *o, mc_err *err)
 {
-    const char *idle = !o->merges         ? NULL
-                       : o->calib         ? "--calib"
-                       : o->datas         ? "--data"
-                       : o->no_gram       ? "--no-gram"
-                       : o->max_tokens    ? "--max-tokens"
-                       : o->window        ? "--window"
-                       : o->seeded        ? "--seed"
-                       : o->threads       ? "--threads"
-                       : o->memory_limit  ? "--memory-limit"
-                                          : NULL;
+    const char *idle = !o->merges        ? NULL
+                       : o->calib        ? "--calib"
+                       : o->datas        ? "--data"
+                       : o->no_gram      ? "--no-gram"
+                       : o->max_tokens   ? "--max-tokens"
+                       : o->window       ? "--window"
+                       : o->seeded       ? "--seed"
+                       : o->threads      ? "--threads"
+                       : o->memory_limit ? "--memory-limit"
+                                         : NULL;
     if (idle)
         return mc_fail(err, MC_E_USAGE, "%s does nothing with --merge, which runs no model", idle);
     if (o->merges && o->args != 1)
         return mc_fail(err, MC_E_USAGE, "calibrate --merge STATS takes one argument, OUT");
     if (!o->merges && o->args != 2)
-        return mc_fail(err, MC_E_USAGE, "calibrate needs two arguments, IN STATS; it got %d", o->args);
+        return mc_fail(err, MC_E_USAGE, "calibrate needs two arguments, IN STATS; it got %d",
+                       o->args);
     if (!o->merges && o->no_gram && mc_calibrate_is_imatrix(o->arg[1]))
         return mc_fail(err, MC_E_USAGE, "--no-gram: an importance matrix never has Grams");
     return MC_OK;
@@ -128,22 +129,27 @@ const mc_command mc_cmd_calibrate = {
     .most_args = 2,
     .summary = "collect statistics for quantize --calib",
     .details =
-        "Runs the float model IN on --data DATA once and writes what each weight's inputs were like: "
-        "second moments, ranges of channels, a histogram (docs/stats.md). quantize --calib STATS then "
-        "chooses codes without running anything; it refuses statistics of another model. Weights that "
+        "Runs the float model IN on --data DATA once and writes what each weight's inputs were "
+        "like: "
+        "second moments, ranges of channels, a histogram (docs/stats.md). quantize --calib STATS "
+        "then "
+        "chooses codes without running anything; it refuses statistics of another model. Weights "
+        "that "
         "meet the same rows share a block.\n\n"
         "A name STATS that ends in .gguf gets an importance matrix of llama.cpp instead: sums of "
         "squares and counts for each weight that GGUF has a name for.\n\n"
-        "Blocks go to the folder STATS.partial as they are complete. A run that was interrupted goes on "
-        "there when it is started again and ends with the same bytes; with --force, blocks of another "
+        "Blocks go to the folder STATS.partial as they are complete. A run that was interrupted "
+        "goes on "
+        "there when it is started again and ends with the same bytes; with --force, blocks of "
+        "another "
         "run are thrown away. Importance matrices are begun anew.\n\n"
-        "calibrate --merge A --merge B OUT adds files of one model, collected from different data; OUT "
+        "calibrate --merge A --merge B OUT adds files of one model, collected from different data; "
+        "OUT "
         "may be an importance matrix.",
-    .examples =
-        "mcompress calibrate --data calib.txt llama/ llama.stats\n"
-        "mcompress calibrate --data calib.npz --no-gram model.onnx model.stats\n"
-        "mcompress calibrate --data calib.txt --max-tokens 65536 llama/ imatrix.gguf\n"
-        "mcompress calibrate --merge first.stats --merge second.stats both.stats\n"
-        "mcompress quantize --w4a16 --calib llama.stats llama/ llama.bin\n",
+    .examples = "mcompress calibrate --data calib.txt llama/ llama.stats\n"
+                "mcompress calibrate --data calib.npz --no-gram model.onnx model.stats\n"
+                "mcompress calibrate --data calib.txt --max-tokens 65536 llama/ imatrix.gguf\n"
+                "mcompress calibrate --merge first.stats --merge second.stats both.stats\n"
+                "mcompress quantize --w4a16 --calib llama.stats llama/ llama.bin\n",
     .run = run,
 };

@@ -25,8 +25,9 @@ mc_status mc_calibrate_data(const mc_options *o, const char **path, mc_err *err)
                        "calibrate takes one data set without a name; files of several are added by "
                        "--merge");
     *path = o->calib ? o->calib : o->datas ? o->data[0].path : NULL;
-    return *path ? MC_OK
-                 : mc_fail(err, MC_E_USAGE, "calibrate needs data to run the model on: --data DATA");
+    return *path
+               ? MC_OK
+               : mc_fail(err, MC_E_USAGE, "calibrate needs data to run the model on: --data DATA");
 }
 
 /* ---- an importance matrix ---- */
@@ -238,8 +239,8 @@ mc_status mc_pipeline_calibrate(const mc_model *model, const mc_options *options
     MC_TRY(mc_region_open(&room, 1 << 16, err));
     mc_status status = mc_calibration_open(model, options, data, &c.calibration, err);
     if (status == MC_OK && !c.calibration.data)
-        status = mc_fail(err, MC_E_USAGE, "%s: holds statistics already; --merge adds such files",
-                         data);
+        status =
+            mc_fail(err, MC_E_USAGE, "%s: holds statistics already; --merge adds such files", data);
     if (status == MC_OK) status = mc_memory_of_calibrate(&c.calibration, options, pool, err);
     if (status == MC_OK) status = calibrate(&c, pool, &room.arena, err);
     result->samples = c.calibration.samples;

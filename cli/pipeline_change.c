@@ -110,8 +110,7 @@ mc_status mc_change_moments(const mc_input_change *first, mc_moment_sums *m, mc_
                             mc_err *err)
 {
     const size_t n = m->view.n;
-    for (const mc_input_change *c = first; c; c = c->next)
-        MC_TRY(change_once(c, m, scratch, err));
+    for (const mc_input_change *c = first; c; c = c->next) MC_TRY(change_once(c, m, scratch, err));
     for (size_t i = 0; first && m->gram && i < m->view.groups * n; i++) {
         double *diagonal = m->gram + i / n * n * n + i % n * (n + 1);
         *diagonal = fmax(*diagonal, 0.0);

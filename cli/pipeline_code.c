@@ -3,6 +3,7 @@
 #include "cli/pipeline_code.h"
 
 #include "cli/pipeline_act.h"
+#include "cli/pipeline_checkpoint.h"
 #include "calib/outer.h"
 #include "core/clock.h"
 #include "quant/compensate.h"
@@ -101,6 +102,10 @@ static mc_status code_group(mc_coding *coding, mc_walk *walk, const mc_input_gro
                             mc_err *err)
 {
     mc_group_inputs inputs;
+    const size_t step = (size_t)(group - coding->calibration->groups.group);
+    bool done;
+    MC_TRY(mc_checkpoint_resume(coding->checkpoint, step, &done, err));
+    if (done) return MC_OK;
     const unsigned wants = group_wants(coding, group);
     MC_TRY(mc_act_choose(coding, walk, group, NULL, err));
     mc_status status = mc_group_inputs_open(coding, walk, group, &inputs, err);
@@ -108,6 +113,7 @@ static mc_status code_group(mc_coding *coding, mc_walk *walk, const mc_input_gro
         status = code_site(coding, &inputs, group->site[i], wants, err);
     mc_prepared_drop(&coding->prepared);
     mc_group_inputs_close(&inputs);
+    if (status == MC_OK) status = mc_checkpoint_save(coding->checkpoint, step, err);
     mc_made_release(coding->made);
     return status;
 }
@@ -147,17 +153,26 @@ static mc_status walk_through(mc_coding *coding, mc_err *err)
     return status;
 }
 
+static mc_status code(mc_coding *coding, mc_err *err)
+{
+    const mc_plan *plan = coding->plan;
+    MC_TRY(mc_code_transforms(coding, err));
+    MC_TRY(mc_act_open(coding, err));
+    MC_TRY(code_others(coding, false, err));
+    mc_checkpoint_begin(coding->checkpoint);
+    if (plan->calibrated)
+        MC_TRY(plan->sequential ? walk_through(coding, err) : mc_code_float(coding, err));
+    MC_TRY(code_others(coding, true, err));
+    return mc_made_load_kept(coding->made, err);
+}
+
 mc_status mc_pipeline_code(const mc_plan *plan, mc_calibration *calibration, mc_pool *pool,
                            mc_made *made, mc_err *err)
 {
     mc_coding coding = {.plan = plan, .made = made, .pool = pool, .calibration = calibration};
-    MC_TRY(mc_code_transforms(&coding, err));
-    MC_TRY(mc_act_open(&coding, err));
-    mc_status status = code_others(&coding, false, err);
-    if (status == MC_OK && plan->calibrated)
-        status = plan->sequential ? walk_through(&coding, err) : mc_code_float(&coding, err);
-    if (status == MC_OK) status = code_others(&coding, true, err);
-    if (status == MC_OK) status = mc_made_load_kept(made, err);
+    MC_TRY(mc_checkpoint_open(plan, calibration, made, &coding.checkpoint, err));
+    const mc_status status = code(&coding, err);
     mc_prepared_drop(&coding.prepared);
+    mc_checkpoint_close(coding.checkpoint);
     return status;
 }

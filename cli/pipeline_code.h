@@ -12,7 +12,8 @@
 
 /* What calibration runs on: the execution graph (BatchNormalization is left in it: codes are the
  * source's weights), its sites, and the samples. Without a graph there is none. */
-typedef struct mc_known mc_known; /* pipeline_stats.h */
+typedef struct mc_known mc_known;           /* pipeline_stats.h */
+typedef struct mc_checkpoint mc_checkpoint; /* pipeline_checkpoint.h */
 
 typedef struct {
     const mc_model *model;
@@ -69,6 +70,7 @@ typedef struct {
     mc_pool *pool;
     const mc_calibration *calibration;
     mc_prepared prepared;
+    mc_checkpoint *checkpoint; /* NULL: none */
 } mc_coding;
 
 /* One weight and what it meets. */
@@ -101,7 +103,8 @@ typedef struct {
     const mc_input_group *group;
     const mc_act_spec *act; /* of the group: inputs are rounded as their sites will take them */
     mc_carry rounded;       /* the main stream's, when it differs from the walk's, */
-    mc_carry turned;        /* and the float stream's */
+    mc_carry turned;        /* and the float stream's; */
+    mc_carry paired;        /* of an expert: the float stream's rows of the main stream's tokens */
     mc_region lists;
     mc_region sums;         /* of the site under way */
     const mc_site *last;    /* whose sums they are */

@@ -101,9 +101,9 @@ mc_status mc_see_input(const mc_sight *sight, mc_arena *mem, mc_channels *channe
 /* ---- weights and their places ---- */
 
 typedef struct {
-    size_t sites, left;     /* that present rows for it; not seen yet */
-    size_t *site;           /* in the order of their groups */
-    mc_region sums, input;  /* of a weight of several places, while it waits */
+    size_t sites, left;    /* that present rows for it; not seen yet */
+    size_t *site;          /* in the order of their groups */
+    mc_region sums, input; /* of a weight of several places, while it waits */
     mc_moment_sums moments;
     mc_channels channels;
     mc_histogram *histogram;
@@ -346,8 +346,8 @@ static mc_status collect_place(collecting *w, place_list *p, size_t begin, size_
     }
     if (p->left > 0) return MC_OK;
     const bool input = (wants & MC_COLLECT_INPUT) != 0;
-    const mc_status status = give(w, p->site, p->sites, &p->moments,
-                                  input ? &p->channels : NULL, input ? p->histogram : NULL, err);
+    const mc_status status = give(w, p->site, p->sites, &p->moments, input ? &p->channels : NULL,
+                                  input ? p->histogram : NULL, err);
     drop_sums(p);
     return status;
 }

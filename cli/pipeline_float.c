@@ -2,6 +2,7 @@
  * statistics may come from one walk or from a file, and give the same codes. Statistics are of the
  * model as its file has it; what transforms have made of inputs is made good here. */
 #include "cli/pipeline_act.h"
+#include "cli/pipeline_checkpoint.h"
 #include "cli/pipeline_collect.h"
 #include "cli/pipeline_stats.h"
 
@@ -155,10 +156,15 @@ static mc_status take_group(mc_coding *coding, mc_collector *collector, mc_walk 
                             const mc_input_group *group, mc_err *err)
 {
     const mc_collect_sink sink = {coding, wants_block, take_block};
+    const size_t step = (size_t)(group - coding->calibration->groups.group);
     const mc_input_change *change = mc_made_change(coding->made, group->site[0]);
+    bool done;
+    MC_TRY(mc_checkpoint_resume(coding->checkpoint, step, &done, err));
     /* Of an input that was changed a histogram must be made anew. */
     if (!follows(coding, change)) MC_TRY(mc_act_choose(coding, walk, group, change, err));
-    return mc_collect_group(collector, walk, group, &sink, err);
+    /* Of a step that is there only weights that come again are collected. */
+    MC_TRY(mc_collect_group(collector, walk, group, &sink, err));
+    return done ? MC_OK : mc_checkpoint_save(coding->checkpoint, step, err);
 }
 
 static mc_status code_walking(mc_coding *coding, mc_collector *collector, mc_err *err)
@@ -249,6 +255,7 @@ mc_status mc_code_float(mc_coding *coding, mc_err *err)
     mc_collector *collector;
     mc_region room;
     MC_TRY(code_rowless(coding, err));
+    mc_checkpoint_begin(coding->checkpoint);
     MC_TRY(mc_region_open(&room, c->sites.sites * sizeof(size_t) + 4096, err));
     mc_status status = mc_collect_open(c, coding->pool, &collector, err);
     if (status == MC_OK)

@@ -2,6 +2,7 @@
  * sample; then the moments of the rows that they present. */
 #include "cli/pipeline_collect.h"
 
+#include "calib/expert_pairs.h"
 #include "calib/outer.h"
 #include "core/act.h"
 
@@ -45,6 +46,52 @@ static mc_status round_stream(const mc_coding *coding, mc_group_inputs *in, unsi
     return mc_pool_for(coding->pool, c->samples, round_sample, &r, err);
 }
 
+/* As the site takes it. */
+static mc_nd input_of(const mc_group_inputs *in, unsigned stream, size_t sample)
+{
+    const mc_carry *other = stream == MC_WALK_MAIN ? &in->rounded : &in->turned;
+    return other->column ? mc_carry_get(other, 0, sample) : mc_walk_input(in->walk, stream, sample);
+}
+
+/* ---- experts ---- */
+
+typedef struct {
+    mc_group_inputs *in;
+    const mc_node *node; /* that chose the rows */
+} pairing;
+
+static mc_status pair_sample(void *job, size_t sample, mc_arena scratch, mc_err *err)
+{
+    (void)scratch;
+    const pairing *p = job;
+    mc_nd gates[MC_WALK_STREAMS];
+    for (unsigned s = 0; s < MC_WALK_STREAMS; s++)
+        if (!mc_walk_value(p->in->walk, s, p->node->in[1], sample, &gates[s]))
+            return mc_fail(err, MC_E_INTERNAL, "the gates of experts are gone");
+    const mc_nd x = input_of(p->in, MC_WALK_MAIN, sample);
+    const mc_nd y = input_of(p->in, MC_WALK_FLOAT, sample);
+    MC_TRY(mc_carry_put(&p->in->paired, 0, sample, &x, err));
+    mc_nd paired = mc_carry_get(&p->in->paired, 0, sample);
+    const mc_expert_pair pair = {
+        .node = p->node, .x_gates = &gates[0], .y_gates = &gates[1], .y = &y};
+    return mc_expert_pair_rows(&pair, &paired, err);
+}
+
+/* Tokens may go to other experts in the float model. */
+static mc_status pair_streams(const mc_coding *coding, mc_group_inputs *in, mc_err *err)
+{
+    const mc_calibration *c = coding->calibration;
+    const mc_id node = mc_expert_rows_node(&c->stages, in->group->value);
+    if (node == MC_NONE) return MC_OK;
+    pairing p = {in, &c->graph->node[node]};
+    MC_TRY(
+        mc_carry_open(&in->paired, c->samples, 1, mc_walk_spills(in->walk), &in->lists.arena, err));
+    MC_TRY(mc_carry_add(&in->paired, 0, err));
+    return mc_pool_for(coding->pool, c->samples, pair_sample, &p, err);
+}
+
+/* ---- all of it ---- */
+
 mc_status mc_group_inputs_open(const mc_coding *coding, mc_walk *walk, const mc_input_group *group,
                                mc_group_inputs *out, mc_err *err)
 {
@@ -53,27 +100,23 @@ mc_status mc_group_inputs_open(const mc_coding *coding, mc_walk *walk, const mc_
     MC_TRY(mc_region_open(&out->lists,
                           samples * 8 * (sizeof(mc_nd) + sizeof(mc_site_rows)) + ((size_t)1 << 16),
                           err));
-    if (!coding->made->act) return MC_OK;
-    out->act = &coding->made->act[group->site[0]];
-    MC_TRY(round_stream(coding, out, MC_WALK_MAIN, &out->rounded, err));
-    if (!mc_walk_two(walk)) return MC_OK;
-    return round_stream(coding, out, MC_WALK_FLOAT, &out->turned, err);
+    if (coding->made->act) {
+        out->act = &coding->made->act[group->site[0]];
+        MC_TRY(round_stream(coding, out, MC_WALK_MAIN, &out->rounded, err));
+        if (mc_walk_two(walk)) MC_TRY(round_stream(coding, out, MC_WALK_FLOAT, &out->turned, err));
+    }
+    return mc_walk_two(walk) ? pair_streams(coding, out, err) : MC_OK;
 }
 
 void mc_group_inputs_close(mc_group_inputs *in)
 {
     mc_carry_close(&in->rounded);
     mc_carry_close(&in->turned);
+    mc_carry_close(&in->paired);
     mc_region_close(&in->sums);
     mc_region_close(&in->residual_room);
     mc_region_close(&in->lists);
     *in = (mc_group_inputs){.walk = NULL};
-}
-
-static mc_nd input_of(const mc_group_inputs *in, unsigned stream, size_t sample)
-{
-    const mc_carry *other = stream == MC_WALK_MAIN ? &in->rounded : &in->turned;
-    return other->column ? mc_carry_get(other, 0, sample) : mc_walk_input(in->walk, stream, sample);
 }
 
 /* ---- moments ---- */
@@ -87,7 +130,8 @@ static mc_status rows_of(const mc_coding *coding, const mc_group_inputs *in, uns
     mc_site_rows *rows = MC_NEW(mem, mc_site_rows, c->samples + 1);
     if (!x || !rows) return mc_no_room(err, "the rows of a site");
     for (size_t i = 0; i < c->samples; i++) {
-        x[i] = input_of(in, stream, i);
+        x[i] = stream == MC_WALK_FLOAT && in->paired.column ? mc_carry_get(&in->paired, 0, i)
+                                                            : input_of(in, stream, i);
         MC_TRY(mc_site_rows_plan(c->graph, site, &x[i], &rows[i], err));
     }
     *out = rows;
@@ -102,13 +146,28 @@ static unsigned kinds_of(unsigned wants, bool two)
     return kinds;
 }
 
+/* Do both streams have the same number of rows in each sample? A model that chooses rows by itself
+ * may not; then nothing says which belong together. */
+static bool all_pair(const mc_site_rows *x, const mc_site_rows *y, size_t samples)
+{
+    for (size_t i = 0; i < samples; i++)
+        if (x[i].rows != y[i].rows || x[i].n != y[i].n || x[i].groups != y[i].groups) return false;
+    return true;
+}
+
 static mc_status collect(const mc_coding *coding, mc_group_inputs *in, const mc_site *site,
                          unsigned kinds, mc_err *err)
 {
     mc_arena mem = in->lists.arena;
     mc_site_rows *x, *y = NULL;
     MC_TRY(rows_of(coding, in, MC_WALK_MAIN, site, &mem, &x, err));
-    if (kinds & MC_MOMENTS_CROSS) MC_TRY(rows_of(coding, in, MC_WALK_FLOAT, site, &mem, &y, err));
+    if (kinds & MC_MOMENTS_CROSS) {
+        MC_TRY(rows_of(coding, in, MC_WALK_FLOAT, site, &mem, &y, err));
+        if (!all_pair(x, y, coding->calibration->samples)) {
+            kinds &= ~(unsigned)MC_MOMENTS_CROSS;
+            y = NULL;
+        }
+    }
     mc_region_close(&in->sums);
     in->last = NULL;
     const mc_moment_rows rows = {
@@ -210,6 +269,15 @@ static mc_status find_rows(const mc_coding *coding, mc_group_inputs *in, const m
     return MC_OK;
 }
 
+static bool all_belong(const residual_rows *r, size_t samples)
+{
+    for (size_t i = 0; i < samples; i++)
+        if (r->a[i].rows != r->x[i].rows || r->b[i].rows != r->x[i].rows ||
+            r->a[i].n != r->a[0].n || r->b[i].n != r->a[0].n)
+            return false;
+    return true;
+}
+
 mc_status mc_group_residual(const mc_coding *coding, mc_group_inputs *in, size_t site,
                             const double **residual, mc_err *err)
 {
@@ -223,7 +291,7 @@ mc_status mc_group_residual(const mc_coding *coding, mc_group_inputs *in, size_t
     mc_arena mem = in->lists.arena;
     residual_rows r;
     MC_TRY(find_rows(coding, in, s, value, &mem, &r, err));
-    if (!r.a || r.x[0].groups != 1 || r.a[0].rows != r.x[0].rows) return MC_OK;
+    if (!r.a || r.x[0].groups != 1 || !all_belong(&r, c->samples)) return MC_OK;
     mc_region_close(&in->residual_room);
     const size_t count = r.a[0].n * r.x[0].n;
     MC_TRY(mc_region_open(&in->residual_room, count * sizeof(double) + 4096, err));

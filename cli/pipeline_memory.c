@@ -52,7 +52,8 @@ static uint64_t waiting(const shapes *sh, size_t s, uint64_t *largest)
         const bool input = maker == MC_NONE;
         if (st->last_use[v] == MC_NONE || st->last_use[v] < begin) continue;
         if (!input && maker >= end) continue;
-        if (!input && maker >= begin && st->last_use[v] < end) continue; /* never leaves the stage */
+        if (!input && maker >= begin && st->last_use[v] < end)
+            continue; /* never leaves the stage */
         const uint64_t bytes = bytes_of(sh, v);
         if (bytes > *largest) *largest = bytes;
         all += bytes;
@@ -195,7 +196,9 @@ mc_status mc_memory_of_calibrate(mc_calibration *c, const mc_options *o, mc_pool
         const size_t n = columns_of(c, s, &groups);
         const unsigned kinds = o->no_gram ? 0 : MC_MOMENTS_GRAM;
         /* … and once more, packed, to be written */
-        if (n) most(&group, moments_of(n, groups, kinds) + finite(mc_moments_bytes(n, groups, kinds)) / 2);
+        if (n)
+            most(&group,
+                 moments_of(n, groups, kinds) + finite(mc_moments_bytes(n, groups, kinds)) / 2);
     }
     most(&group, walk.stage);
     const uint64_t need = settle(&walk, PROGRAM + group, o->memory_limit, &c->spills);

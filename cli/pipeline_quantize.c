@@ -2,6 +2,7 @@
 #include "cli/pipeline_quantize.h"
 
 #include "cli/pipeline_act.h"
+#include "cli/pipeline_checkpoint.h"
 #include "cli/pipeline_encode.h"
 #include "cli/pipeline_outputs.h"
 #include "cli/pipeline_stats.h"
@@ -183,6 +184,7 @@ static mc_status quantize(run *r, mc_quantize_result *result, mc_err *err)
     if (wants_report(r->plan->options)) MC_TRY(measure(r, result, err));
     MC_TRY(write_beside(r, result, err));
     MC_TRY(name_it(r, result, err));
+    MC_TRY(mc_checkpoint_remove(r->plan->options, err));
     return result->measured ? mc_gate_failure(&result->report, err) : MC_OK;
 }
 

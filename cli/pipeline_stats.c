@@ -76,9 +76,10 @@ static mc_status refuse_squares_only(const mc_plan *plan, const char *path, mc_e
     static const char holds[] = "which holds mean squares of inputs and nothing else";
     const mc_chain *chain = &plan->chain;
     if (plan->asked.method->wants & MC_QUANT_GRAM)
-        return mc_fail(err, MC_E_UNSUPPORTED,
-                       "method %s needs Grams: %s is an importance matrix, %s (imatrix does with it)",
-                       plan->asked.method->name, path, holds);
+        return mc_fail(
+            err, MC_E_UNSUPPORTED,
+            "method %s needs Grams: %s is an importance matrix, %s (imatrix does with it)",
+            plan->asked.method->name, path, holds);
     if (chain->correct[MC_CORRECTION_bias])
         return mc_fail(err, MC_E_UNSUPPORTED,
                        "bias needs means of inputs: %s is an importance matrix, %s", path, holds);
@@ -100,7 +101,8 @@ mc_status mc_calib_refuse(const mc_plan *plan, const char *path, mc_err *err)
     const bool file = plan->calib_kind != MC_CALIB_DATA;
     if (file && o->sequence == MC_SEQUENCE_YES)
         return mc_fail(err, MC_E_USAGE,
-                       "--sequential needs data to run: %s holds statistics of the float model", path);
+                       "--sequential needs data to run: %s holds statistics of the float model",
+                       path);
     if (file && (o->max_tokens || o->checkpoint))
         return mc_fail(err, MC_E_USAGE, "%s is for data: %s holds statistics",
                        o->max_tokens ? "--max-tokens" : "--checkpoint", path);
@@ -219,7 +221,8 @@ static mc_status check_shape(const mc_calibration *c, const mc_site *site, shape
     if (found.channels == 0 || (conv ? all % found.channels == 0 : found.channels == found.n))
         return MC_OK;
     return mc_fail(err, MC_E_FORMAT,
-                   "%s: the block of tensor \"%s\" has %" PRIu64 " channels for %" PRIu64 " columns",
+                   "%s: the block of tensor \"%s\" has %" PRIu64 " channels for %" PRIu64
+                   " columns",
                    c->known->path, t->name, found.channels, all);
 }
 
@@ -231,9 +234,10 @@ static mc_status load_stats(const mc_calibration *c, const mc_site *site, bool g
     const shape found = {e->n, e->groups, e->channels};
     MC_TRY(check_shape(c, site, found, err));
     if (gram && !e->gram)
-        return mc_fail(err, MC_E_UNSUPPORTED,
-                       "%s: block %s has no Gram, which the method needs (collected with --no-gram)",
-                       k->path, mc_quote(e->name).text);
+        return mc_fail(
+            err, MC_E_UNSUPPORTED,
+            "%s: block %s has no Gram, which the method needs (collected with --no-gram)", k->path,
+            mc_quote(e->name).text);
     const size_t moments = mc_moments_bytes(e->n, e->groups, gram ? MC_MOMENTS_GRAM : 0);
     const size_t rest = mc_channels_bytes(e->channels) + sizeof(mc_histogram) + 4096;
     if (moments > SIZE_MAX / 2) return mc_no_room(err, e->name);
@@ -266,8 +270,8 @@ mc_status mc_known_load(const mc_calibration *c, size_t site, bool gram, mc_know
 {
     const mc_site *s = &c->sites.site[site];
     *out = (mc_known_numbers){.histogram = NULL};
-    const mc_status status = c->known->stats ? load_stats(c, s, gram, out, err)
-                                             : load_imatrix(c, s, out, err);
+    const mc_status status =
+        c->known->stats ? load_stats(c, s, gram, out, err) : load_imatrix(c, s, out, err);
     if (status != MC_OK) mc_known_drop(out);
     return status;
 }

@@ -52,6 +52,14 @@ size_t mc_edits_of(const mc_edits *edits, const mc_tensor *tensor)
     return list ? list->steps : 0;
 }
 
+const mc_edit *mc_edits_at(const mc_edits *edits, const mc_tensor *tensor, size_t i)
+{
+    const mc_edit_list *list = mc_edit_list_of(edits, tensor);
+    const mc_edit_step *step = list ? list->first : NULL;
+    while (step && i-- > 0) step = step->next;
+    return step ? &step->edit : NULL;
+}
+
 static mc_status make_room(mc_edits *edits, mc_err *err)
 {
     if (edits->lists < edits->list_room) return MC_OK;

@@ -39,8 +39,9 @@ void mc_edits_close(mc_edits *edits);
  * MC_E_FORMAT when a number of the vector is not finite, naming tensor and index. */
 mc_status mc_edits_add(mc_edits *edits, const mc_tensor *tensor, const mc_edit *edit, mc_err *err);
 
-/* How many edits a tensor has. */
+/* How many edits a tensor has; the i-th of them, NULL past the end. */
 size_t mc_edits_of(const mc_edits *edits, const mc_tensor *tensor);
+const mc_edit *mc_edits_at(const mc_edits *edits, const mc_tensor *tensor, size_t i);
 
 /* All elements of the tensor, edited, row-major in its own order. `scratch` needs
  * mc_edits_scratch() bytes. MC_E_FORMAT when an element is not finite afterwards and was before

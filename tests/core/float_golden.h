@@ -68,7 +68,7 @@ static const int16_t mxfp4_weight[MXFP4_BLOCKS * 32] = {
     349, -6343, 1122, 1562, -5688, -3059, -2740, -3903, 2157, -1694, -270, 5176, -3104, -5717, 4444, 1631,
 };
 
-static const int8_t mxfp4_shift[MXFP4_BLOCKS] = {
+static const int16_t mxfp4_shift[MXFP4_BLOCKS] = {
     -14, -14, -14, -20, -20, 3, -30, 0, 0, -126, -140, 90, 90, 90,
 };
 

@@ -299,7 +299,9 @@ Test(kernels, sums_are_those_of_a_plain_loop_in_double)
 
 static double nearest_even(const mc_levels *levels, double y)
 {
+    const double most = (double)levels->value[levels->count - 1];
     unsigned best = 0;
+    y = fmin(fmax(y, -most), most);
     for (unsigned u = 1; u < levels->count; u++) {
         const double off = fabs(y - (double)levels->value[u]);
         const double known = fabs(y - (double)levels->value[best]);

@@ -44,9 +44,19 @@ static inline mc_arena open_exactly(mc_region *region, size_t bytes)
     return (mc_arena){region->arena.at + 1, region->arena.end};
 }
 
+/* A grid that does not know its tensor takes the weights of the case for it. */
+static inline void know_tensor(quant_case *c)
+{
+    float most = 0.0f;
+    if (c->grid.tensor_scale > 0.0f) return;
+    for (size_t i = 0; i < c->rows * c->cols; i++) most = fmaxf(most, fabsf(c->w[i]));
+    mc_grid_set_tensor_scale(&c->grid, most);
+}
+
 /* Anything may come out, a failure too. close_result() gives the memory back. */
 static inline quant_result try_quantize(quant_case c)
 {
+    know_tensor(&c);
     quant_result r = {.q = {.grid = c.grid, .rows = c.rows, .cols = c.cols, .group = c.group}};
     const mc_quant_setup setup = setup_of(c.setup);
     mc_quant_job job = {.weights = {c.w, c.rows, c.cols},
@@ -149,9 +159,10 @@ static inline mc_grid table_grid(const char *name, mc_offset offset, mc_dtype sc
     return (mc_grid){.levels = mc_levels_find(name), .offset = offset, .scale_dtype = scale};
 }
 
-enum { MOST_GRIDS = 2560 };
+enum { MOST_GRIDS = 3072 };
 
-/* Every meaningful combination of levels, offset, scale dtype and the rest. */
+/* Every meaningful combination of levels, offset, scale dtype and the rest. What a tensor's scale is
+ * only a tensor can say. */
 static inline size_t every_grid(mc_grid out[MOST_GRIDS])
 {
     static const mc_dtype dtype[] = {MC_F16, MC_BF16, MC_F32, MC_F8_E8M0, MC_F8_E4M3};
@@ -161,7 +172,7 @@ static inline size_t every_grid(mc_grid out[MOST_GRIDS])
         for (int offset = MC_OFFSET_NONE; offset <= MC_OFFSET_FREE; offset++)
             for (size_t d = 0; d < sizeof dtype / sizeof dtype[0]; d++)
                 for (size_t s = 0; s < sizeof sub / sizeof sub[0]; s++)
-                    for (unsigned flags = 0; flags < 4; flags++) {
+                    for (unsigned flags = 0; flags < 8; flags++) {
                         const mc_grid grid = {
                             .levels = mc_levels_at(l),
                             .offset = (mc_offset)offset,
@@ -170,6 +181,7 @@ static inline size_t every_grid(mc_grid out[MOST_GRIDS])
                             .scale_dtype = dtype[d],
                             .sub_bits = sub[s],
                             .super = sub[s] ? 4 : 0,
+                            .tensor_scaled = flags & 4,
                         };
                         mc_err err = {0};
                         if (mc_grid_check(&grid, &err) != MC_OK) continue;
@@ -182,10 +194,10 @@ static inline size_t every_grid(mc_grid out[MOST_GRIDS])
 /* For messages of failed checks. */
 static inline const char *grid_text(const mc_grid *grid, char text[128])
 {
-    snprintf(text, 128, "%s offset %d%s%s, %s scales, sub-scales of %u bits", grid->levels->name,
+    snprintf(text, 128, "%s offset %d%s%s, %s scales%s, sub-scales of %u bits", grid->levels->name,
              (int)grid->offset, grid->restricted ? " restricted" : "",
              grid->negative_scale ? " negative" : "", mc_dtype_about(grid->scale_dtype)->name,
-             grid->sub_bits);
+             grid->tensor_scaled ? " under the tensor's" : "", grid->sub_bits);
     return text;
 }
 

@@ -76,6 +76,7 @@ static void on_grids(size_t method, check_fn check, bool often)
         if (some && mc_quant_at(method)->wants & MC_QUANT_GRAM && i % 7 != 3) continue;
         char text[128];
         grid_text(&grid[i], text);
+        mc_grid_set_tensor_scale(&grid[i], 80.0f); /* the outlier of row 3 */
         for (size_t g = 0; g < sizeof groups_to_try / sizeof groups_to_try[0]; g++)
             check((quant_case){.setup = setup_for(mc_quant_at(method)),
                                .grid = grid[i],
@@ -109,6 +110,13 @@ static bool is_stored(const mc_grid *grid, float x)
     return isfinite(x) && mc_round_to(grid->scale_dtype, x) == x;
 }
 
+static bool is_stored_scale(const mc_grid *grid, float x)
+{
+    float stored;
+    mc_err err;
+    return mc_grid_store_scale(grid, x, &stored, &err) == MC_OK && stored == x;
+}
+
 static void check_storable(quant_case c, const char *text)
 {
     quant_result r = quantize(c);
@@ -129,7 +137,7 @@ static void check_storable(quant_case c, const char *text)
             cr_assert_eq(p.zero, c.grid.levels->value ? 0 : 1u << (c.grid.levels->bits - 1),
                          "%s %s: zero[%zu] is %u", c.setup, text, i, p.zero);
         if (c.grid.sub_bits) continue;
-        cr_assert(is_stored(&c.grid, p.scale) &&
+        cr_assert(is_stored_scale(&c.grid, p.scale) &&
                       (c.grid.offset != MC_OFFSET_FREE || is_stored(&c.grid, p.offset)),
 
                   "%s %s: scale[%zu] = %a, offset %a", c.setup, text, i, (double)p.scale,

@@ -248,7 +248,7 @@ enum { CANDIDATES = 5 };
 
 static void candidate(const void *self, size_t i, double *s)
 {
-    static const double exponent[CANDIDATES] = {-2, -1, 1, 2, 4}; /* the last one is far off */
+    static const double exponent[CANDIDATES] = {-2, -1, 1, 2, -4}; /* the last one is far off */
     (void)self;
     for (size_t c = 0; c < WIDTH; c++) s[c] = pow(2 + (double)c, exponent[i]);
 }

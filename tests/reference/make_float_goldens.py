@@ -86,7 +86,7 @@ def mxfp4(rng):
     print(f"enum {{ MXFP4_BLOCKS = {blocks}, NVFP4_BLOCKS = 24 }};\n")
     print("/* MXFP4: weights in units of 2^shift of their block, E8M0 and E2M1. */")
     print("static const int16_t mxfp4_weight[MXFP4_BLOCKS * 32] = " + block_of(list(w.ravel())))
-    print("static const int8_t mxfp4_shift[MXFP4_BLOCKS] = " + block_of(shift))
+    print("static const int16_t mxfp4_shift[MXFP4_BLOCKS] = " + block_of(shift))
     print("static const uint8_t mxfp4_scale[MXFP4_BLOCKS] = " + block_of(exponents))
     print("static const uint8_t mxfp4_code[MXFP4_BLOCKS * 32] = " + block_of(codes))
 

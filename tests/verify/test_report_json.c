@@ -212,7 +212,8 @@ Test(report_json, numerics_say_what_was_not_measured)
 
 Test(report_json, caches_say_which_attentions_took_part)
 {
-    sample_report_open(&s, 1, true);
+    sample_report_open(&s, 1, false);
+    sample_report_language(&s);
     mc_data_report *d = sample_report_data(&s);
     s.report.numerics.kv_bits = 4;
     s.report.numerics.kv_measured = true;
