@@ -135,10 +135,19 @@ static bool lives_on(const mc_stages *s, mc_id value, mc_id end)
            !s->constant[value];
 }
 
+/* The input of the group behind the stage when it is a constant, which lives on in no other way. */
+static mc_id constant_input(const mc_stages *s, size_t stage)
+{
+    if (stage >= s->groups->groups) return MC_NONE;
+    const mc_id value = s->groups->group[stage].value;
+    return s->constant[value] ? value : MC_NONE;
+}
+
 static mc_status set_outputs(const mc_stages *s, size_t stage, mc_arena *mem, mc_graph *g,
                              mc_err *err)
 {
     const mc_id from = s->first[stage], to = s->first[stage + 1];
+    const mc_id constant = constant_input(s, stage);
     size_t n = 0;
     for (int fill = 0; fill < 2; fill++) {
         if (fill) g->output = MC_NEW(mem, mc_id, n + 1);
@@ -151,6 +160,9 @@ static mc_status set_outputs(const mc_stages *s, size_t stage, mc_arena *mem, mc
                 if (fill) g->output[n] = out;
                 n++;
             }
+        if (constant == MC_NONE) continue;
+        if (fill) g->output[n] = constant;
+        n++;
     }
     g->outputs = g->output_room = n;
     return MC_OK;

@@ -24,8 +24,8 @@ mc_status mc_stages_find(const mc_graph *graph, const mc_sites *sites,
                          mc_err *err);
 
 /* One stage as a graph of its own: its inputs are the values that it takes from before (in rising
- * order), its outputs those that later stages take. Values keep their ids; tensors stay the
- * model's. */
+ * order), its outputs those that later stages take, and the next group's input, be it a constant.
+ * Values keep their ids; tensors stay the model's. */
 typedef struct {
     mc_graph *graph;
     mc_sites sites;          /* in its nodes, */

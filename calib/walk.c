@@ -4,6 +4,7 @@
 
 #include "core/kernels.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct {
@@ -78,8 +79,7 @@ static mc_status feed(void *job, size_t sample, mc_arena scratch, mc_err *err)
         status = mc_dataset_sample(f->walk->options.data, sample, &mem, input, err);
     for (unsigned s = 0; s < f->walk->streams; s++)
         for (size_t i = 0; status == MC_OK && i < g->inputs; i++)
-            status =
-                mc_carry_put(&f->walk->stream[s].carry, g->input[i], sample, &input[i], err);
+            status = mc_carry_put(&f->walk->stream[s].carry, g->input[i], sample, &input[i], err);
     mc_lend_give(&f->lend, lent);
     return status;
 }
@@ -121,6 +121,12 @@ typedef struct {
     mc_nd *input;         /* and what they point to */
 } staging;
 
+/* Constants are the same for all samples, and kept once. */
+static size_t slot_of(const mc_stages *stages, mc_id value, size_t sample)
+{
+    return stages->constant[value] ? 0 : sample;
+}
+
 static mc_status run_sample(staging *st, size_t lent, size_t sample, mc_err *err)
 {
     const mc_graph *g = st->stage->graph;
@@ -132,7 +138,9 @@ static mc_status run_sample(staging *st, size_t lent, size_t sample, mc_err *err
     }
     mc_run *run = st->run[lent];
     MC_TRY(mc_run_all(run, inputs, g->inputs, err));
+    const mc_stages *stages = st->walk->options.stages;
     for (size_t i = 0; i < g->outputs; i++) {
+        if (sample != slot_of(stages, g->output[i], sample)) continue;
         const mc_nd *nd = mc_run_value(run, g->output[i]);
         if (!nd) return mc_fail(err, MC_E_INTERNAL, "a value of a stage is missing");
         if (mc_carry_put(&st->stream->carry, g->output[i], sample, nd, err) != MC_OK)
@@ -159,7 +167,7 @@ static mc_status open_staging(staging *st, const mc_exec_options *how, mc_arena 
     const mc_graph *g = st->stage->graph;
     st->run = MC_NEW(mem, mc_run *, threads);
     st->input = MC_NEW(mem, mc_nd, threads * (g->inputs + 1));
-    st->inputs = MC_NEW(mem, const mc_nd *, threads * (g->inputs + 1));
+    st->inputs = MC_NEW(mem, const mc_nd *, threads *(g->inputs + 1));
     if (!st->run || !st->input || !st->inputs) return mc_no_room(err, "a stage");
     MC_TRY(mc_lend_open(&st->lend, threads, mem, err));
     MC_TRY(mc_exec_open(g, how, &st->exec, err));
@@ -184,8 +192,7 @@ static mc_status fill_acts(const mc_walk *walk, const mc_stage_graph *stage, mc_
     if (!walk->options.act) return MC_OK;
     mc_act_spec *act = MC_NEW(mem, mc_act_spec, stage->sites.sites + 1);
     if (!act) return mc_no_room(err, "a stage");
-    for (size_t i = 0; i < stage->sites.sites; i++)
-        act[i] = walk->options.act[stage->site_of[i]];
+    for (size_t i = 0; i < stage->sites.sites; i++) act[i] = walk->options.act[stage->site_of[i]];
     how->sites = &stage->sites;
     how->act = act;
     return MC_OK;
@@ -249,9 +256,11 @@ static mc_status check_input(const mc_walk *walk, unsigned s, mc_err *err)
         if (bad == x.count) continue;
         const mc_site *site = &walk->options.stages->sites->site[walk->group->site[0]];
         return mc_fail(err, MC_E_FORMAT,
-                       "%s: input of site \"%s\" is not finite: element %zu of sample %zu is %g",
+                       "%s: input of site \"%s\" is not finite: element %zu of sample %zu is %s",
                        walk->options.name, site->name, bad, i,
-                       (double)((const float *)x.data)[bad]);
+                       isnan(((const float *)x.data)[bad])   ? "nan"
+                       : ((const float *)x.data)[bad] < 0.0f ? "-inf"
+                                                             : "inf");
     }
     return MC_OK;
 }
@@ -276,13 +285,16 @@ mc_status mc_walk_next(mc_walk *walk, const mc_input_group **group, mc_err *err)
 
 mc_nd mc_walk_input(const mc_walk *walk, unsigned stream, size_t sample)
 {
-    return mc_carry_get(&walk->stream[stream].carry, walk->group->value, sample);
+    const mc_id value = walk->group->value;
+    return mc_carry_get(&walk->stream[stream].carry, value,
+                        slot_of(walk->options.stages, value, sample));
 }
 
 bool mc_walk_value(const mc_walk *walk, unsigned stream, mc_id value, size_t sample, mc_nd *out)
 {
     if (!mc_carry_has(&walk->stream[stream].carry, value)) return false;
-    *out = mc_carry_get(&walk->stream[stream].carry, value, sample);
+    *out = mc_carry_get(&walk->stream[stream].carry, value,
+                        slot_of(walk->options.stages, value, sample));
     return true;
 }
 

@@ -4,6 +4,7 @@
 #include "cli/output.h"
 #include "cli/pipeline_budget.h"
 #include "cli/pipeline_data.h"
+#include "cli/pipeline_memory.h"
 #include "cli/pipeline_outputs.h"
 #include "cli/pipeline_quantize.h"
 #include "cli/pipeline_verify.h"
@@ -21,6 +22,7 @@ typedef struct {
     mc_pool *pool;
     mc_region memory; /* of the plan */
     mc_plan plan;
+    mc_calibration calibration;
     mc_quantize_result result;
 } session;
 
@@ -68,6 +70,10 @@ static mc_status prepare(session *s, mc_err *err)
     if (mc_plan_make(&s->model, o, threads, &s->memory.arena, &s->plan, err) != MC_OK)
         return mc_wrap(err, "%s", o->arg[0]);
     MC_TRY(mc_explain_check(&s->plan, err));
+    if (mc_code_needed(&s->plan)) {
+        MC_TRY(mc_calibration_open(&s->model, o, o->calib, &s->calibration, err));
+        MC_TRY(mc_memory_of_quantize(&s->plan, &s->calibration, threads, err));
+    }
     const size_t plan_scratch = mc_plan_scratch_bytes(&s->plan);
     const size_t verify_scratch = mc_verify_scratch_bytes();
     size_t scratch = plan_scratch > verify_scratch ? plan_scratch : verify_scratch;
@@ -230,7 +236,7 @@ static char *summary_json(const session *s)
 static mc_status carry_out(session *s, mc_err *err)
 {
     const mc_status status =
-        mc_pipeline_quantize(&s->plan, &s->memory.arena, s->pool, &s->result, err);
+        mc_pipeline_quantize(&s->plan, &s->calibration, &s->memory.arena, s->pool, &s->result, err);
     if (status != MC_OK && status != MC_E_GATE) return status;
     mc_err other;
     if (s->options->quiet && !s->options->json) return status;
@@ -247,6 +253,7 @@ static mc_status run(const mc_options *options, mc_err *err)
     mc_status status = prepare(&s, err);
     if (status == MC_OK) status = options->dry_run ? show_plan(&s, err) : carry_out(&s, err);
     mc_quantize_close(&s.result);
+    mc_calibration_close(&s.calibration);
     mc_pool_close(s.pool);
     mc_region_close(&s.memory);
     mc_model_close(&s.model);

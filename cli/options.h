@@ -15,7 +15,12 @@
 typedef struct mc_command mc_command;
 
 typedef enum { MC_SYM_UNSET, MC_SYM, MC_ASYM } mc_symmetry;
-typedef enum { MC_SYM_GRID_UNSET, MC_SYM_GRID_FULL, MC_SYM_GRID_RESTRICTED } mc_sym_grid;
+typedef enum {
+    MC_SYM_GRID_UNSET,
+    MC_SYM_GRID_FULL,
+    MC_SYM_GRID_RESTRICTED,
+    MC_SYM_GRID_POSITIVE
+} mc_sym_grid;
 typedef enum { MC_ZERO_UNSET, MC_ZERO_INTEGER, MC_ZERO_FLOAT } mc_zero_kind;
 
 /* --group N | channel | tensor */

@@ -30,7 +30,7 @@ enum {
     MC_KEPT_TENSOR_SCALE,
     MC_KEPT_FACTS
 };
-enum { MC_KEPT_DEAD, MC_KEPT_ROWS_SEEN, MC_KEPT_BY_OTHER, MC_KEPT_COUNTS };
+enum { MC_KEPT_DEAD, MC_KEPT_ROWS_SEEN, MC_KEPT_BY_OTHER, MC_KEPT_FALLBACK, MC_KEPT_COUNTS };
 
 /* Has the site's activation its static scale? */
 bool mc_checkpoint_static(const mc_checkpoint *k, size_t site);

@@ -119,6 +119,7 @@ static mc_status read_weight(const reader *r, size_t e, mc_err *err)
                                 .end = facts[MC_KEPT_END]};
     m->outputs = facts[MC_KEPT_OUTPUTS];
     m->rows_seen = (uint64_t)counts[MC_KEPT_ROWS_SEEN];
+    m->fallback = counts[MC_KEPT_FALLBACK] != 0;
     m->setup = counts[MC_KEPT_BY_OTHER] ? &r->k->plan->other : r->k->plan->entry[e].setup;
     MC_TRY(text_of(r, e, "why", &m->why, err));
     MC_TRY(text_of(r, e, "no_bias", &m->no_bias, err));

@@ -1,5 +1,6 @@
 /* How long a run will take: the methods are timed on a few slabs of the model's own weights,
  * hashing and writing are counted at a rate. An estimate for people; nothing else looks at it. */
+#include "cli/pipeline_code.h"
 #include "cli/pipeline_encode.h"
 #include "core/clock.h"
 
@@ -14,6 +15,8 @@ static const double stream_rate = 1.2e9;
 mc_status mc_plan_seconds(const mc_plan *plan, unsigned threads, double *seconds, mc_err *err)
 {
     mc_region memory;
+    *seconds = -1.0;
+    if (mc_code_needed(plan)) return MC_OK; /* a walk through the model would have to be timed */
     MC_TRY(mc_region_open(&memory, mc_plan_scratch_bytes(plan), err));
 
     const size_t step = plan->works / SAMPLES + 1;

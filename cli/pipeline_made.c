@@ -39,26 +39,30 @@ static mc_status read_now(const mc_weights *from, const mc_tensor *t, uint64_t f
     else if (now->dense)
         memcpy(out, now->dense + first, count * sizeof *out);
     else
-        return mc_edits_weights(made->edits)->read(mc_edits_weights(made->edits), t, first, count,
-                                                   out, err);
+        return mc_edits_weights(made->edits)
+            ->read(mc_edits_weights(made->edits), t, first, count, out, err);
     return MC_OK;
 }
 
-/* Address space of a file: codes a byte each, groups of eight and more, edited numbers. */
+/* Address space of a file: codes and their groups, or edited numbers. */
 static size_t file_bytes(const mc_plan *plan)
 {
-    uint64_t bytes = (uint64_t)1 << 20;
-    for (size_t e = 0; e < plan->entries; e++)
-        bytes += plan->entry[e].tensor->count * 8 + 4096;
-    return (size_t)bytes;
+    size_t bytes = (size_t)1 << 20;
+    for (size_t e = 0; e < plan->entries; e++) {
+        const mc_weight_spec *w = &plan->weight[e];
+        const mc_weight_shape shape = mc_weight_code_shape(w);
+        bytes += plan->entry[e].setup ? mc_qmat_bytes(&w->grid, shape.rows, shape.cols, shape.group)
+                                      : (size_t)plan->entry[e].tensor->count * sizeof(float);
+        bytes += 4096;
+    }
+    return bytes;
 }
 
 static mc_status open_file(mc_made *made, mc_err *err)
 {
     mc_scratch file;
     MC_TRY(mc_scratch_open(NULL, &file, err));
-    const mc_status status =
-        mc_region_open_file(&made->file, file.fd, file_bytes(made->plan), err);
+    const mc_status status = mc_region_open_file(&made->file, file.fd, file_bytes(made->plan), err);
     mc_scratch_close(&file);
     return status;
 }
@@ -123,8 +127,8 @@ mc_status mc_made_begin_codes(mc_made *made, size_t entry, mc_err *err)
     const mc_weight_spec *w = &made->plan->weight[entry];
     const mc_weight_shape shape = mc_weight_code_shape(w);
     mc_made_entry *now = &made->entry[entry];
-    now->q = (mc_qmat){
-        .grid = w->grid, .rows = shape.rows, .cols = shape.cols, .group = shape.group};
+    now->q =
+        (mc_qmat){.grid = w->grid, .rows = shape.rows, .cols = shape.cols, .group = shape.group};
     return mc_qmat_alloc(&now->q, &made->file.arena, err);
 }
 

@@ -95,7 +95,9 @@ static void add_recipe(mc_json_out *out, const mc_plan *plan)
     add_calibration(out, plan);
     add_group(out, o);
     mc_json_text(out, "symmetry", symmetry_name(o->symmetry));
-    mc_json_text(out, "sym_grid", o->sym_grid == MC_SYM_GRID_RESTRICTED ? "restricted" : "full");
+    mc_json_text(out, "sym_grid", o->sym_grid == MC_SYM_GRID_RESTRICTED ? "restricted"
+                 : o->sym_grid == MC_SYM_GRID_POSITIVE ? "positive"
+                                                       : "full");
     mc_json_text(out, "zero",
                  o->zero == MC_ZERO_FLOAT     ? "float"
                  : o->zero == MC_ZERO_INTEGER ? "integer"

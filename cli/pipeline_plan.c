@@ -88,20 +88,29 @@ static mc_offset offset_for(const maker *m, const mc_levels *levels, bool asymme
     return prefer_free && m->plan->target->float_offset ? MC_OFFSET_FREE : MC_OFFSET_ZERO;
 }
 
+/* Scales of 8-bit floats are part of a format of few bits: weights that have more bits instead would
+ * lose to them what they are spared for. */
+static mc_dtype scale_dtype_for(const mc_options *o, double bits)
+{
+    const mc_dtype asked = o->scale_dtype ? o->scale_dtype : MC_F16;
+    return bits != o->weight_bits && mc_dtype_about(asked)->bits == 8 ? MC_F16 : asked;
+}
+
 static mc_grid grid_for(const maker *m, double bits, bool asymmetric, bool prefer_free)
 {
     const mc_options *o = m->options;
     mc_grid grid = {
         .levels = levels_for(o, bits),
         .restricted = o->sym_grid == MC_SYM_GRID_RESTRICTED,
-        .scale_dtype = o->scale_dtype ? o->scale_dtype : MC_F16,
+        .scale_dtype = scale_dtype_for(o, bits),
         .sub_bits = o->sub_bits,
         .super = o->super,
-        .tensor_scaled = o->tensor_scaled,
+        .tensor_scaled = o->tensor_scaled && bits == o->weight_bits,
     };
     grid.offset = offset_for(m, grid.levels, asymmetric, prefer_free);
     if (grid.levels->value || grid.offset != MC_OFFSET_NONE) grid.restricted = false;
-    grid.negative_scale = m->plan->target->negative_scale && grid.offset == MC_OFFSET_NONE &&
+    grid.negative_scale = m->plan->target->negative_scale &&
+                          o->sym_grid != MC_SYM_GRID_POSITIVE && grid.offset == MC_OFFSET_NONE &&
                           !grid.restricted && !grid.levels->value && grid.sub_bits == 0 &&
                           grid.scale_dtype != MC_F8_E8M0;
     return grid;

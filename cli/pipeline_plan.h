@@ -96,7 +96,7 @@ double mc_plan_bits_per_weight(const mc_plan *plan);
 void mc_plan_add_counts(mc_text *text, const mc_plan *plan);
 
 /* Seconds that a run would take, from timing the methods on a few slabs of the model's own
- * weights. */
+ * weights; below 0 for runs that choose codes with data, which that does not tell. */
 mc_status mc_plan_seconds(const mc_plan *plan, unsigned threads, double *seconds, mc_err *err);
 
 /* ---- what a tensor is for: by the graph, else by its name ---- */

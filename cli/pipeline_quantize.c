@@ -14,7 +14,8 @@
 
 typedef struct {
     mc_plan *plan;
-    mc_arena *mem;    /* of the plan */
+    mc_calibration *calibration;
+    mc_arena *mem; /* of the plan */
     mc_pool *pool;
     mc_region memory; /* of lanes and names */
     mc_out *out;
@@ -43,19 +44,18 @@ static mc_status choose_codes(run *r, mc_quantize_result *result, mc_err *err)
 {
     mc_plan *plan = r->plan;
     const mc_options *o = plan->options;
+    mc_calibration *calibration = r->calibration;
     if (!mc_code_needed(plan)) return MC_OK;
-    MC_TRY(mc_calibration_open(plan->model, o, o->calib, &result->calibration, err));
     MC_TRY(mc_made_open(plan, &result->made, err));
-    MC_TRY(mc_pipeline_code(plan, &result->calibration, r->pool, &result->made, err));
+    MC_TRY(mc_pipeline_code(plan, calibration, r->pool, &result->made, err));
     r->made = &result->made;
     plan->kv.hadamard = result->made.kv.hadamard;
-    const mc_stats_about *about =
-        result->calibration.known ? mc_known_about(result->calibration.known) : NULL;
-    plan->calib_data = mc_calibration_data(&result->calibration, o, r->mem);
-    plan->calib_samples = about ? about->samples : result->calibration.samples;
-    plan->calib_tokens = about ? about->tokens : calib_tokens(&result->calibration);
+    const mc_stats_about *about = calibration->known ? mc_known_about(calibration->known) : NULL;
+    plan->calib_data = mc_calibration_data(calibration, o, r->mem);
+    plan->calib_samples = about ? about->samples : calibration->samples;
+    plan->calib_tokens = about ? about->tokens : calib_tokens(calibration);
     if (!plan->calib_data) return mc_no_room(err, "the manifest");
-    MC_TRY(mc_act_record(r->made, &result->calibration, plan, r->mem, err));
+    MC_TRY(mc_act_record(r->made, calibration, plan, r->mem, err));
     for (size_t e = 0; e < plan->entries; e++) {
         if (r->made->entry[e].fallback) {
             plan->fallbacks += !plan->entry[e].fallback;
@@ -78,11 +78,8 @@ static mc_status write_container(run *r, mc_quantize_result *result, mc_err *err
     const mc_out_options how = {.replace = mc_may_replace(o, o->arg[1]), .no_fsync = o->no_fsync};
     MC_TRY(mc_out_open(o->arg[1], o->compress ? 0 : plan->layout.file_bytes, how, &r->out, err));
     MC_TRY(mc_pack_open(r->out, &plan->layout, &r->pack, err));
-    const mc_encoding encoding = {.plan = plan,
-                                  .made = r->made,
-                                  .pack = r->pack,
-                                  .lanes = r->lanes,
-                                  .progress = r->progress};
+    const mc_encoding encoding = {
+        .plan = plan, .made = r->made, .pack = r->pack, .lanes = r->lanes, .progress = r->progress};
     MC_TRY(mc_pipeline_encode(&encoding, r->pool, err));
 
     r->digest = mc_hash_lanes_finish(r->lanes);
@@ -188,12 +185,12 @@ static mc_status quantize(run *r, mc_quantize_result *result, mc_err *err)
     return result->measured ? mc_gate_failure(&result->report, err) : MC_OK;
 }
 
-mc_status mc_pipeline_quantize(mc_plan *plan, mc_arena *mem, mc_pool *pool,
-                               mc_quantize_result *result, mc_err *err)
+mc_status mc_pipeline_quantize(mc_plan *plan, mc_calibration *calibration, mc_arena *mem,
+                               mc_pool *pool, mc_quantize_result *result, mc_err *err)
 {
     const double start = mc_seconds();
     *result = (mc_quantize_result){0};
-    run r = {.plan = plan, .mem = mem, .pool = pool};
+    run r = {.plan = plan, .calibration = calibration, .mem = mem, .pool = pool};
     const mc_status status = quantize(&r, result, err);
     mc_progress_close(r.progress);
     mc_pack_close(r.pack);
@@ -209,7 +206,6 @@ void mc_quantize_close(mc_quantize_result *result)
 {
     mc_container_close(&result->container);
     mc_made_close(&result->made);
-    mc_calibration_close(&result->calibration);
     mc_region_close(&result->memory);
     *result = (mc_quantize_result){0};
 }

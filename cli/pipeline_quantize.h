@@ -24,13 +24,14 @@ typedef struct {
     mc_region memory;     /* of the report */
     mc_container container; /* what the report's specs point into */
     mc_made made;         /* what was chosen with data; closed with the result */
-    mc_calibration calibration;
 } mc_quantize_result;
 
-/* Carries out `plan`, whose options hold everything else; `mem` is the one that holds the plan. MC_E_GATE when a gate failed: the result
- * is filled all the same. mc_quantize_close() in every case. */
-mc_status mc_pipeline_quantize(mc_plan *plan, mc_arena *mem, mc_pool *pool,
-                               mc_quantize_result *out, mc_err *err);
+/* Carries out `plan`, whose options hold everything else; `mem` is the one that holds the plan. The
+ * calibration is open where codes are chosen here (mc_code_needed) and must outlive the result.
+ * MC_E_GATE when a gate failed: the result is filled all the same. mc_quantize_close() in every
+ * case. */
+mc_status mc_pipeline_quantize(mc_plan *plan, mc_calibration *calibration, mc_arena *mem,
+                               mc_pool *pool, mc_quantize_result *out, mc_err *err);
 void mc_quantize_close(mc_quantize_result *result);
 
 #endif

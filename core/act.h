@@ -73,6 +73,11 @@ bool mc_act_integer_fits(const mc_act_site *site, const mc_call *call);
 /* Fills out[0]->data, as the operator's own `run` would. in[] of the weight is not read. */
 mc_status mc_act_integer_run(const mc_act_site *site, const mc_call *call, mc_err *err);
 
+/* Float arithmetic on rounded numbers takes the bias that integers would: whether this call's bias
+ * is such (one for each output, as a whole number), and its rounding in place. */
+bool mc_act_bias_rounds(const mc_act_site *site, const mc_call *call);
+mc_status mc_act_round_bias(const mc_act_site *site, const mc_call *call, float *bias, mc_err *err);
+
 /* Most bytes of call->scratch that it takes. */
 size_t mc_act_integer_scratch(const mc_act_site *site, const mc_call *call);
 

@@ -177,16 +177,23 @@ static bool bias_is_whole(const product *p)
            group_of(p) == p->inputs && p->weight->grid.offset != MC_OFFSET_FREE;
 }
 
+/* A bias in units of the sums that it is added to, as a whole number where it fits beside them. */
+static bool bias_code(const product *p, float bias, float weight_scale, double *code, double *unit)
+{
+    const double room = (double)INT32_MAX - most_of(p->site->act, p->weight, p->inputs);
+    *unit = (double)p->site->act->scale[0] * (double)weight_scale;
+    *code = rint((double)bias / *unit);
+    return fabs(*code) <= room;
+}
+
 /* Biases of outputs [col, col + n) of this product as whole numbers, as far as they fit. */
 static void take_bias(const product *p, size_t col, size_t n, bench *b)
 {
     const bool whole = bias_is_whole(p);
-    const double room = (double)INT32_MAX - most_of(p->site->act, p->weight, p->inputs);
     for (size_t o = 0; o < n; o++) {
         const float bias = whole ? p->bias[(col + o) * p->bias_col] : 0.0f;
-        const double scale = whole ? (double)p->site->act->scale[0] * (double)b->scale[o] : 1.0;
-        const double code = rint((double)bias / scale);
-        const bool fits = fabs(code) <= room;
+        double code = 0.0, unit;
+        const bool fits = !whole || bias_code(p, bias, b->scale[o], &code, &unit);
         b->bias[o] = fits ? code : 0.0;
         b->late_bias[o] = fits ? 0.0f : bias;
     }
@@ -465,6 +472,63 @@ static mc_status run_conv(const mc_act_site *s, const mc_call *call, mc_err *err
 mc_status mc_act_integer_run(const mc_act_site *s, const mc_call *call, mc_err *err)
 {
     return s->site->kind == MC_SITE_CONV ? run_conv(s, call, err) : run_matrix(s, call, err);
+}
+
+/* ---- the bias of float arithmetic ---- */
+
+static bool plan_either(const mc_act_site *s, const mc_call *call, product *p, size_t *outputs)
+{
+    size_t groups = 1;
+    if (s->site->kind != MC_SITE_CONV) {
+        if (!plan_matrix(s, call, p)) return false;
+        *outputs = p->outputs;
+        return true;
+    }
+    if (!plan_conv(s, call, p, &groups)) return false;
+    const mc_nd *bias = call->ins > 2 ? call->in[2] : NULL;
+    p->bias = bias ? bias->data : NULL;
+    p->bias_col = 1;
+    *outputs = p->outputs * groups;
+    return true;
+}
+
+bool mc_act_bias_rounds(const mc_act_site *s, const mc_call *call)
+{
+    product p;
+    size_t outputs;
+    return s->act->mode == MC_ACT_STATIC && mc_act_integer_fits(s, call) &&
+           plan_either(s, call, &p, &outputs) && bias_is_whole(&p) && p.bias_col == 1;
+}
+
+mc_status mc_act_round_bias(const mc_act_site *s, const mc_call *call, float *bias, mc_err *err)
+{
+    enum { ROWS_AT_ONCE = 16 };
+    product p;
+    size_t outputs;
+    if (!plan_either(s, call, &p, &outputs)) return not_fitting(err);
+    const bool one_scale = p.weight->group == 0;
+    const size_t step = one_scale ? outputs : ROWS_AT_ONCE;
+    mc_region room;
+    MC_TRY(mc_region_open(&room,
+                          mc_qmat_bytes(&p.weight->grid, one_scale ? 1 : step,
+                                        one_scale ? outputs * p.inputs : p.inputs,
+                                        one_scale ? outputs * p.inputs : p.inputs) + 4096,
+                          err));
+    mc_status status = MC_OK;
+    for (size_t at = 0; at < outputs && status == MC_OK; at += step) {
+        const size_t n = outputs - at < step ? outputs - at : step;
+        mc_arena mem = room.arena;
+        mc_qmat q;
+        status = s->weights->codes(s->weights, s->site->weight, one_scale ? 0 : at,
+                                   one_scale ? 1 : n, &mem, &q, err);
+        for (size_t o = 0; o < n && status == MC_OK; o++) {
+            double code, unit;
+            if (bias_code(&p, bias[at + o], q.params[one_scale ? 0 : o].scale, &code, &unit))
+                bias[at + o] = (float)(code * unit);
+        }
+    }
+    mc_region_close(&room);
+    return status;
 }
 
 size_t mc_act_integer_scratch(const mc_act_site *s, const mc_call *call)

@@ -397,6 +397,20 @@ static mc_status replace_activation(work *w, const mc_exec_site *s, bool rotate,
     return MC_OK;
 }
 
+/* The bias as integers would have it. */
+static mc_status round_bias(work *w, const mc_act_site *act, mc_err *err)
+{
+    enum { BIAS = 2 };
+    if (!mc_act_bias_rounds(act, &w->call)) return MC_OK;
+    mc_slot copy = {0};
+    MC_TRY(mc_slot_copy(w->heap, w->in[BIAS], &copy, err));
+    const mc_status status = mc_act_round_bias(act, &w->call, copy.nd.data, err);
+    mc_slot_clear(w->heap, &w->own[BIAS]);
+    w->own[BIAS] = copy;
+    w->in[BIAS] = &w->own[BIAS].nd;
+    return status;
+}
+
 /* True when the node was run in integers. */
 static mc_status run_site(work *w, bool *done, mc_err *err)
 {
@@ -407,8 +421,10 @@ static mc_status run_site(work *w, bool *done, mc_err *err)
     if (s->act.hadamard > 0) MC_TRY(replace_activation(w, s, true, err));
     if (s->act.mode == MC_ACT_FLOAT) return MC_OK;
     const mc_act_site act = {s->site, exec->options.weights, &s->act};
-    if (exec->options.numerics != MC_NUMERICS_INTEGER || !mc_act_integer_fits(&act, &w->call))
+    if (exec->options.numerics != MC_NUMERICS_INTEGER || !mc_act_integer_fits(&act, &w->call)) {
+        MC_TRY(round_bias(w, &act, err));
         return replace_activation(w, s, false, err);
+    }
     *done = true;
     MC_TRY(open_scratch(w, mc_act_integer_scratch(&act, &w->call), err));
     return mc_act_integer_run(&act, &w->call, err);

@@ -1,7 +1,8 @@
-/* The sweep: one pass over the columns of a matrix in which every column is replaced by a projection
- * of itself, and what that leaves wrong is made good by the columns that come after. GPTQ (Frantar
- * et al. 2022, eq. 2-4 and algorithm 1), with the correction of GPTAQ (Li et al. 2025) when a cross
- * moment is given. SparseGPT, joint pruning and ternary codes are other projections.
+/* The sweep: one pass over the columns of a matrix in which every column is replaced by a
+ * projection of itself, and what that leaves wrong is made good by the columns that come after.
+ * GPTQ (Frantar et al. 2022, eq. 2-4 and algorithm 1), with the correction of GPTAQ (Li et al.
+ * 2025) when a cross moment is given. SparseGPT, joint pruning and ternary codes are other
+ * projections.
  *
  * Rows are independent of each other: any slab of them gives the same bits, because BLAS is always
  * handed MC_SWEEP_TILE rows at a time (the last ones filled up with zeros). */
@@ -22,9 +23,9 @@ enum {
 /* ---- what is made once for all rows that meet the same inputs ---- */
 
 typedef struct {
-    double damp;   /* of the mean of the diagonal, added to it; the ladder starts here: 0.01 */
-    double alpha;  /* of GPTAQ's correction, 0..1; needs `cross` */
-    const uint32_t *order; /* columns in the order of the sweep (a permutation); NULL: as they are */
+    double damp;  /* of the mean of the diagonal, added to it; the ladder starts here: 0.01 */
+    double alpha; /* of GPTAQ's correction, 0..1; needs `cross` */
+    const uint32_t *order; /* columns in the order of the sweep, a permutation; NULL: as they are */
 } mc_sweep_setup;
 
 typedef struct {
@@ -40,8 +41,8 @@ typedef struct {
     size_t dead_columns;
 } mc_sweep_factor;
 
-/* From the Gram (n x n, symmetric, of both halves) and, for GPTAQ, the cross moment (stats.h), which
- * may be NULL: P = alpha * (strictly upper half of cross U^T) U.
+/* From the Gram (n x n, symmetric, of both halves) and, for GPTAQ, the cross moment (stats.h),
+ * which may be NULL: P = alpha * (strictly upper half of cross U^T) U.
  *
  * Dead columns: diagonal 0 or below 1e-10 of its mean. They count as met by nothing: neither do
  * their errors reach others, nor the other way round. The mean that `damp` is a share of is that of

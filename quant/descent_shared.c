@@ -389,7 +389,7 @@ static void one_round(tile *t)
     }
 }
 
-/* Dead columns take the values nearest to what they should be, under whatever scale there is now. */
+/* Dead columns take the values nearest to what they should be, under the scales there are now. */
 static void encode_dead(const tile *t)
 {
     for (size_t c = 0; c < t->n; c++)

@@ -89,7 +89,7 @@ static inline const mc_tensor *mc_place_slot(const mc_site_output *output)
     return output->norm.bias ? output->norm.bias : output->bias;
 }
 
-/* The place of a group, or NULL. Groups are told by their values: whoever walks has his own list. */
+/* The place of a group, or NULL. Groups are told by their values: a walk has a list of its own. */
 const mc_place *mc_places_of(const mc_places *places, const mc_input_group *group);
 
 /* ---- transforms ---- */

@@ -79,10 +79,15 @@ static bool is_alone(const mc_sites *sites, size_t at)
 static mc_status begin(const mc_transform_job *job, mc_arena *mem, mc_err *err)
 {
     const mc_sites *sites = job->places->sites;
-    for (size_t i = 0; i < sites->sites; i++)
-        if (job->places->output[i].norm.scale && is_alone(sites, i))
-            MC_TRY(fold(job, i, *mem, err));
-    return MC_OK;
+    size_t folded = 0;
+    for (size_t i = 0; i < sites->sites; i++) {
+        if (!job->places->output[i].norm.scale || !is_alone(sites, i)) continue;
+        MC_TRY(fold(job, i, *mem, err));
+        folded++;
+    }
+    if (folded) return MC_OK;
+    return mc_fail(err, MC_E_UNSUPPORTED,
+                   "the model has no BatchNormalization behind a weight that could take it");
 }
 
 const mc_transform mc_transform_batchnorm = {

@@ -293,15 +293,25 @@ static double decibels(double signal, double noise)
     return noise == 0.0 ? (double)INFINITY : 10.0 * log10(signal / noise);
 }
 
-static double weight_bits(const session *s, const mc_tensor *t)
+static const mc_weight_spec *spec_of(const session *s, const mc_tensor *t)
 {
     const mc_container *c = s->in->container;
-    for (size_t i = 0; i < c->weights; i++) {
-        if (strcmp(c->weight[i].name, t->name) != 0) continue;
-        const double count = (double)(c->weight[i].rows * c->weight[i].cols);
-        return count > 0.0 ? 8.0 * (double)mc_weight_bytes(&c->weight[i]) / count : (double)NAN;
-    }
-    return (double)NAN;
+    for (size_t i = 0; i < c->weights; i++)
+        if (strcmp(c->weight[i].name, t->name) == 0) return &c->weight[i];
+    return NULL;
+}
+
+static double weight_bits(const mc_weight_spec *spec)
+{
+    const double count = spec ? (double)(spec->rows * spec->cols) : 0.0;
+    return count > 0.0 ? 8.0 * (double)mc_weight_bytes(spec) / count : (double)NAN;
+}
+
+/* A transform scales or turns what an edited weight gives: there is nothing to hold it against. */
+static mc_site_sums comparable_sums(const mc_site_sums *sums, const mc_weight_spec *spec)
+{
+    if (!spec || !spec->edited) return *sums;
+    return (mc_site_sums){.rows = sums->rows};
 }
 
 /* What qsort's comparison needs; reports are made one at a time. */
@@ -344,14 +354,15 @@ static mc_status report_sites(const session *s, mc_arena *mem, mc_data_report *o
     if (!out->site || !order || !rank) return mc_no_room(err, "the sites of a report");
     for (size_t i = 0; i < n; i++) {
         const mc_site *site = &s->sites.site[i];
-        const mc_site_sums *sums = &s->site_sums[i];
+        const mc_weight_spec *spec = spec_of(s, site->weight);
+        const mc_site_sums kept = comparable_sums(&s->site_sums[i], spec), *sums = &kept;
         out->site[i] = (mc_site_report){
             .name = mc_copy_text(mem, site->name, strlen(site->name)),
             .tensor = site->weight->name,
             .kind = site->kind,
             .input_bits = 16,
             .input = input_of(s, i),
-            .weight_bits = weight_bits(s, site->weight),
+            .weight_bits = weight_bits(spec),
             .rows = sums->rows,
             .output_sqnr_db = decibels(sums->yy, sums->ee),
             .own_output_sqnr_db = decibels(sums->own_yy, sums->own_ee),

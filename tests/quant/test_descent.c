@@ -85,7 +85,7 @@ Test(descent, never_raises_the_error)
 {
     static mc_grid grid[MOST_GRIDS];
     const size_t n = every_grid(grid);
-    for (size_t i = 0; i < n; i += 7) {
+    for (size_t i = 0; i < n; i += 13) {
         expect_falling(grid[i], 16);
         if (i % 2) expect_falling(grid[i], N);
     }

@@ -248,7 +248,7 @@ typedef struct {
     bool constant;
 } poor_inputs;
 
-/* Codes and numbers are always those of the grid: tests of every method; here: they mean something. */
+/* That codes and numbers are those of the grid, tests of every method say; here: they are good. */
 Test(gptq, makes_do_with_any_inputs)
 {
     enum { N = 96, ROWS = 5 };
@@ -367,8 +367,8 @@ Test(gptq, keeps_one_super_scale_for_its_groups)
     close_inputs(&in);
 }
 
-/* In the order of the columns the first groups of a row show it: the first is fitted as it came, the
- * super-scale stays what it then was, the others are fitted again when they begin. */
+/* In the order of the columns the first groups of a row show it: the first is fitted as it came,
+ * the super-scale stays what it then was, the others are fitted again when they begin. */
 Test(gptq, fits_sub_scales_from_compensated_weights)
 {
     enum { N = 128, ROWS = 10, GROUP = 16, SUPER = 4 };

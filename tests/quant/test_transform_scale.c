@@ -276,7 +276,7 @@ Test(transform_scale, the_search_finds_what_leaves_the_least_error)
     static const double square[2][WIDTH] = {{9, 8, 900, 1, 0.5, 7}, {0.1, 3, 1, 400, 9000, 2}};
     for (size_t k = 0; k < 2; k++) {
         transformed t = small(gains, weights);
-        transformed_apply(&t, "batchnorm", NULL); /* changes nothing: sets up the job */
+        transformed_try(&t, "batchnorm", NULL); /* refused: sets up the job */
         t.job.activation_bits = 16;
         double gram[WIDTH * WIDTH] = {0}, sum[WIDTH] = {0}, used[WIDTH], s[WIDTH];
         float absmax[WIDTH];

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { REGION_BYTES = 1 << 30, TOKENS = 12, IDS = 24, SAMPLES = 2 };
+enum { REGION_BYTES = 1 << 28, TOKENS = 12, IDS = 24, SAMPLES = 2 };
 
 /* ---- inputs ---- */
 
@@ -314,13 +314,12 @@ static void add_channels(collector *c, const mc_nd *x, bool image)
     c->count += (double)x->count / (double)c->channels;
 }
 
-static void watch_group(void *to, const mc_run *run, mc_id node)
+/* Takes what comes to the group's first site. */
+static void take_rows(collector *c, const mc_run *run)
 {
-    collector *c = to;
     const mc_site *site = &c->t->sites->site[c->group->site[0]];
     mc_err err = {0};
     mc_site_rows rows;
-    if (node != site->node) return;
     const mc_nd *x = mc_run_value(run, c->group->value);
     cr_assert_not_null(x, "the input of %s", site->name);
     if (mc_site_rows_refuses(c->t->graph, site) || x->count == 0) return;
@@ -339,18 +338,38 @@ static void watch_group(void *to, const mc_run *run, mc_id node)
     add_channels(c, x, image);
 }
 
-static void collect(const transformed *t, const mc_input_group *group, mc_arena *mem, collector *c)
+typedef struct {
+    collector *each;
+    size_t n;
+} collectors;
+
+static void watch_groups(void *to, const mc_run *run, mc_id node)
 {
-    *c = (collector){.t = t, .group = group, .mem = mem};
-    const mc_act_spec *act = acts(t, mem);
+    const collectors *all = to;
+    for (size_t g = 0; g < all->n; g++)
+        if (all->each[g].t->sites->site[all->each[g].group->site[0]].node == node)
+            take_rows(&all->each[g], run);
+}
+
+/* Of all groups, with the edits as they are. */
+static collector *collect(const transformed *t, mc_arena *mem)
+{
+    collectors all = {.n = t->places.groups.groups};
+    all.each = MC_NEW(mem, collector, all.n + 1);
+    cr_assert_not_null(all.each);
+    for (size_t g = 0; g < all.n; g++)
+        all.each[g] = (collector){.t = t, .group = &t->places.groups.group[g], .mem = mem};
     const running r = {.graph = t->graph,
                        .weights = mc_edits_weights(t->edits),
                        .sites = t->sites,
-                       .act = act,
-                       .watch = watch_group,
-                       .to = c};
+                       .act = acts(t, mem),
+                       .watch = watch_groups,
+                       .to = &all};
     for (size_t b = 0; b < TRANSFORMED_BATCHES; b++) run_batch(t, &r, b, NULL, NULL);
-    for (size_t i = 0; i < c->channels; i++) c->mean_abs[i] /= c->count;
+    for (size_t g = 0; g < all.n; g++)
+        for (size_t i = 0; i < all.each[g].channels; i++)
+            all.each[g].mean_abs[i] /= all.each[g].count;
+    return all.each;
 }
 
 /* What the device makes of a row before it rounds it. */
@@ -425,25 +444,24 @@ static const mc_transform *find(const char *name)
 
 static mc_status transform_groups(transformed *t, const mc_transform *transform)
 {
+    mc_arena mem = t->region.arena;
+    const size_t room = mc_transform_memory(&t->places);
+    const collector *all = collect(t, &mem);
+    cr_assert_geq((size_t)(mem.end - mem.at), room);
     for (size_t g = 0; g < t->places.groups.groups; g++) {
-        mc_arena mem = t->region.arena;
-        const mc_input_group *group = &t->places.groups.group[g];
-        collector c;
-        collect(t, group, &mem, &c);
-        if (!c.gram) continue;
-        const mc_input_stats stats = {.group = group,
-                                      .moments = {.n = c.n,
-                                                  .groups = c.groups,
-                                                  .rows = c.rows,
-                                                  .gram = c.gram,
-                                                  .sum = c.sum,
-                                                  .square = c.square},
-                                      .least = c.least,
-                                      .most = c.most,
-                                      .absmax = c.absmax,
-                                      .mean_abs = c.mean_abs};
-        const size_t room = mc_transform_memory(&t->places);
-        cr_assert_geq((size_t)(mem.end - mem.at), room);
+        const collector *c = &all[g];
+        if (!c->gram) continue;
+        const mc_input_stats stats = {.group = c->group,
+                                      .moments = {.n = c->n,
+                                                  .groups = c->groups,
+                                                  .rows = c->rows,
+                                                  .gram = c->gram,
+                                                  .sum = c->sum,
+                                                  .square = c->square},
+                                      .least = c->least,
+                                      .most = c->most,
+                                      .absmax = c->absmax,
+                                      .mean_abs = c->mean_abs};
         const mc_arena scratch = {mem.at, mem.at + room};
         const mc_status status = transform->group(&t->job, &stats, scratch, &t->err);
         if (status != MC_OK) return status;

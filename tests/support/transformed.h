@@ -46,8 +46,8 @@ mc_id transformed_node(transformed *t, const char *op, const char *name, const m
 
 void transformed_close(transformed *t);
 
-/* Begins the transform, then walks all groups with what the edited model's inputs are; `param`
- * NULL: as usual. The status, its message in t->err. */
+/* Begins the transform, then hands it all groups with what their inputs were in the model edited so
+ * far; `param` NULL: as usual. The status, its message in t->err. */
 mc_status transformed_try(transformed *t, const char *name, const double *param);
 void transformed_apply(transformed *t, const char *name, const double *param);
 
