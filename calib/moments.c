@@ -252,6 +252,7 @@ static mc_status add_group(chunk c, size_t group, uint64_t rows, mc_err *err)
         MC_TRY(for_each(c.pool, pieces, convert_piece, &c, err));
         MC_TRY(for_each(c.pool, add_pieces(&c), add_piece, &c, err));
         c.at = further(c.in, c.at, c.rows);
+        if (c.in->passed) c.in->passed(c.in->self);
     }
     return MC_OK;
 }

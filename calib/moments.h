@@ -34,6 +34,9 @@ typedef struct {
     const mc_site_rows *x; /* of each sample, */
     const mc_site_rows *y; /* and the same rows in the float model; NULL without CROSS */
     size_t samples;
+    void (*passed)(void *self); /* told now and then that pages which were read may leave memory;
+                                   any thread; or NULL */
+    void *self;
 } mc_moment_rows;
 
 /* Adds all rows of the samples. MC_E_FORMAT: a number that is not finite, naming site, sample, row

@@ -241,7 +241,7 @@ static mc_status run_stage(mc_walk *walk, mc_err *err)
         MC_TRY(run_stream(walk, s, &stage, walk->room.arena, err));
     walk->next++;
     drop_dead(walk, stages->first[walk->next]);
-    for (unsigned s = 0; s < walk->streams; s++) mc_carry_release(&walk->stream[s].carry);
+    mc_walk_release(walk);
     return MC_OK;
 }
 
@@ -253,6 +253,7 @@ static mc_status check_input(const mc_walk *walk, unsigned s, mc_err *err)
         const mc_nd x = mc_walk_input(walk, s, i);
         if (mc_nd_storage(x.dtype) != MC_F32) continue;
         const size_t bad = mc_first_not_finite(x.data, x.count);
+        mc_carry_release(&walk->stream[s].carry);
         if (bad == x.count) continue;
         const mc_site *site = &walk->options.stages->sites->site[walk->group->site[0]];
         return mc_fail(err, MC_E_FORMAT,
@@ -306,6 +307,11 @@ bool mc_walk_two(const mc_walk *walk)
 bool mc_walk_spills(const mc_walk *walk)
 {
     return walk->options.spills;
+}
+
+void mc_walk_release(const mc_walk *walk)
+{
+    for (unsigned s = 0; s < walk->streams; s++) mc_carry_release(&walk->stream[s].carry);
 }
 
 uint64_t mc_walk_bytes(const mc_walk *walk)

@@ -54,6 +54,9 @@ bool mc_walk_value(const mc_walk *walk, unsigned stream, mc_id value, size_t sam
 bool mc_walk_two(const mc_walk *walk);    /* is there a float stream? */
 bool mc_walk_spills(const mc_walk *walk); /* do values wait in scratch files? */
 
+/* Where they do: pages that were read may leave memory. Any thread. */
+void mc_walk_release(const mc_walk *walk);
+
 /* Bytes that wait between stages now. */
 uint64_t mc_walk_bytes(const mc_walk *walk);
 

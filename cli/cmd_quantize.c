@@ -85,8 +85,9 @@ static mc_status prepare(session *s, mc_err *err)
 
 static mc_status show_plan(session *s, mc_err *err)
 {
-    double seconds = -1;
-    MC_TRY(mc_plan_seconds(&s->plan, mc_pool_threads(s->pool), &seconds, err));
+    double seconds = -1; /* of choosing codes with data nothing is told beforehand */
+    if (!mc_code_needed(&s->plan))
+        MC_TRY(mc_plan_seconds(&s->plan, mc_pool_threads(s->pool), &seconds, err));
     return mc_print_and_free(
         s->options->json ? mc_plan_json(&s->plan, seconds) : mc_plan_text(&s->plan, seconds), err);
 }

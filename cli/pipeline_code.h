@@ -123,6 +123,9 @@ mc_status mc_group_moments(const mc_coding *coding, mc_group_inputs *inputs, siz
                            unsigned wants, const mc_moments **moments, const char **why,
                            mc_err *err);
 
+/* The value that a site's output is added to, past a bias; MC_NONE: none. */
+mc_id mc_code_added_to(const mc_calibration *calibration, const mc_site *site);
+
 /* outputs x n for a site whose output is added to a value that is there already; else NULL. */
 mc_status mc_group_residual(const mc_coding *coding, mc_group_inputs *inputs, size_t site,
                             const double **residual, mc_err *err);

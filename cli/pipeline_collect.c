@@ -57,8 +57,10 @@ static mc_status see_sample(const seeing *s, size_t piece, size_t sample, mc_are
 static mc_status see_piece(void *job, size_t piece, mc_arena scratch, mc_err *err)
 {
     const seeing *s = job;
-    for (size_t i = piece; i < s->sight->calibration->samples; i += PIECES)
+    for (size_t i = piece; i < s->sight->calibration->samples; i += PIECES) {
         MC_TRY(see_sample(s, piece, i, scratch, err));
+        mc_walk_release(s->sight->walk);
+    }
     return MC_OK;
 }
 
@@ -234,6 +236,12 @@ static mc_status rows_of(collecting *w, size_t site, mc_arena *mem, mc_site_rows
     return MC_OK;
 }
 
+static void release(void *self)
+{
+    const collecting *w = self;
+    mc_walk_release(w->walk);
+}
+
 static mc_status sum_site(collecting *w, size_t site, unsigned wants, mc_region *room,
                           mc_moment_sums *out, mc_err *err)
 {
@@ -242,7 +250,9 @@ static mc_status sum_site(collecting *w, size_t site, unsigned wants, mc_region 
     MC_TRY(rows_of(w, site, &mem, &x, err));
     const mc_moment_rows rows = {.site = w->k->calibration->sites.site[site].name,
                                  .x = x,
-                                 .samples = w->k->calibration->samples};
+                                 .samples = w->k->calibration->samples,
+                                 .passed = release,
+                                 .self = w};
     const unsigned kinds = wants & MC_COLLECT_GRAM ? MC_MOMENTS_GRAM : 0;
     return mc_collect_moments(&rows, kinds, w->k->pool, room, out, err);
 }

@@ -28,6 +28,8 @@ static mc_status round_sample(void *job, size_t sample, mc_arena scratch, mc_err
     if (!mc_act_shape_of(r->kind, &copy, &shape)) return MC_OK;
     if (r->in->act->hadamard) MC_TRY(mc_act_rotate(r->in->act, &shape, copy.data, scratch, err));
     if (r->rounds) mc_act_round(r->in->act, &shape, copy.data);
+    mc_carry_release(r->to);
+    mc_walk_release(r->in->walk);
     return MC_OK;
 }
 
@@ -155,6 +157,15 @@ static bool all_pair(const mc_site_rows *x, const mc_site_rows *y, size_t sample
     return true;
 }
 
+static void release(void *self)
+{
+    const mc_group_inputs *in = self;
+    mc_walk_release(in->walk);
+    mc_carry_release(&in->rounded);
+    mc_carry_release(&in->turned);
+    mc_carry_release(&in->paired);
+}
+
 static mc_status collect(const mc_coding *coding, mc_group_inputs *in, const mc_site *site,
                          unsigned kinds, mc_err *err)
 {
@@ -170,8 +181,12 @@ static mc_status collect(const mc_coding *coding, mc_group_inputs *in, const mc_
     }
     mc_region_close(&in->sums);
     in->last = NULL;
-    const mc_moment_rows rows = {
-        .site = site->name, .x = x, .y = y, .samples = coding->calibration->samples};
+    const mc_moment_rows rows = {.site = site->name,
+                                 .x = x,
+                                 .y = y,
+                                 .samples = coding->calibration->samples,
+                                 .passed = release,
+                                 .self = in};
     MC_TRY(mc_collect_moments(&rows, kinds, coding->pool, &in->sums, &in->moments, err));
     mc_moments_mirror(&in->moments);
     in->last = site;
@@ -226,8 +241,7 @@ static mc_id only_user(const mc_graph *g, mc_id value)
     return user;
 }
 
-/* The value that a site's output is added to, past a bias; MC_NONE: none. */
-static mc_id added_to(const mc_calibration *c, const mc_site *site)
+mc_id mc_code_added_to(const mc_calibration *c, const mc_site *site)
 {
     const mc_graph *g = c->graph;
     mc_id value = g->node[site->node].out[0];
@@ -285,7 +299,7 @@ mc_status mc_group_residual(const mc_coding *coding, mc_group_inputs *in, size_t
     const mc_site *s = &c->sites.site[site];
     *residual = NULL;
     if (s->kind != MC_SITE_LINEAR || !mc_walk_two(in->walk) || c->samples == 0) return MC_OK;
-    const mc_id value = added_to(c, s);
+    const mc_id value = mc_code_added_to(c, s);
     if (value == MC_NONE) return MC_OK;
 
     mc_arena mem = in->lists.arena;

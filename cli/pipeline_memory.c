@@ -84,6 +84,20 @@ static void most(uint64_t *of, uint64_t value)
     if (value > *of) *of = value;
 }
 
+static void add_groups(const shapes *sh, mc_memory_walk *out)
+{
+    const mc_calibration *c = sh->c;
+    for (size_t g = 0; g < c->groups.groups; g++) {
+        const mc_input_group *group = &c->groups.group[g];
+        const uint64_t input = bytes_of(sh, group->value) * c->samples;
+        most(&out->input, input);
+        for (size_t i = 0; i < group->sites; i++) {
+            const mc_id to = mc_code_added_to(c, &c->sites.site[group->site[i]]);
+            if (to != MC_NONE) most(&out->residual, input + 2 * bytes_of(sh, to) * c->samples);
+        }
+    }
+}
+
 mc_status mc_memory_of_walk(const mc_calibration *c, unsigned streams, unsigned threads,
                             mc_memory_walk *out, mc_err *err)
 {
@@ -92,14 +106,11 @@ mc_status mc_memory_of_walk(const mc_calibration *c, unsigned streams, unsigned 
     *out = (mc_memory_walk){0};
     MC_TRY(mc_region_open(&room, ((size_t)4 << 30) + c->graph->values * sizeof(mc_nd), err));
     const mc_status status = infer(c, &room.arena, &sh, err);
-    uint64_t largest = 0;
-    const uint64_t all = (uint64_t)c->samples * streams;
     for (size_t s = 0; status == MC_OK && s + 1 < c->stages.stages; s++) {
-        most(&out->streams, waiting(&sh, s, &largest) * all);
+        most(&out->streams, waiting(&sh, s, &out->sample) * c->samples * streams);
         most(&out->stage, running(&sh, s, threads));
     }
-    out->kept = largest * all * 2; /* as it came, and rounded */
-    out->streams += largest * all;
+    if (status == MC_OK) add_groups(&sh, out);
     mc_region_close(&room);
     return status;
 }
@@ -161,11 +172,22 @@ static uint64_t largest_coding(const mc_plan *plan, const mc_calibration *c)
 
 /* ---- decisions ---- */
 
+typedef struct {
+    uint64_t streams, kept; /* all of it in memory; what stays there when it waits in files */
+    uint64_t rest, limit;
+} sums;
+
 /* Do activations wait in files? And what is then needed in all. */
-static uint64_t settle(const mc_memory_walk *walk, uint64_t rest, uint64_t limit, bool *spills)
+static uint64_t settle(const sums *s, bool *spills)
 {
-    *spills = limit ? walk->streams + rest > limit : walk->streams > MC_MEMORY_STREAMS;
-    return rest + (*spills ? walk->kept : walk->streams);
+    *spills = s->limit ? s->streams + s->rest > s->limit : s->streams > MC_MEMORY_STREAMS;
+    return s->rest + (*spills ? s->kept : s->streams);
+}
+
+/* Pages that are read or written before the next time that they are given back. */
+static uint64_t in_passing(const mc_memory_walk *walk, unsigned threads)
+{
+    return walk->sample * threads * 8;
 }
 
 mc_status mc_memory_of_quantize(mc_plan *plan, const mc_calibration *c, unsigned threads,
@@ -173,15 +195,17 @@ mc_status mc_memory_of_quantize(mc_plan *plan, const mc_calibration *c, unsigned
 {
     mc_memory_walk walk = {0};
     if (!plan->calibrated || !c->graph) return MC_OK;
-    const unsigned wants = mc_chain_wants(&plan->chain);
-    const unsigned streams = plan->sequential && (wants & MC_QUANT_CROSS) ? 2 : 1;
-    if (c->data) MC_TRY(mc_memory_of_walk(c, streams, threads, &walk, err));
+    const bool two = plan->sequential && (mc_chain_wants(&plan->chain) & MC_QUANT_CROSS) != 0;
+    const bool rounds = plan->container.numerics.activation_bits < 16;
+    if (c->data) MC_TRY(mc_memory_of_walk(c, two ? 2 : 1, threads, &walk, err));
     uint64_t group = largest_coding(plan, c);
-    const uint64_t scratch = (uint64_t)threads * mc_plan_scratch_bytes(plan);
     most(&group, walk.stage);
-    const uint64_t need =
-        settle(&walk, PROGRAM + group + scratch, plan->options->memory_limit, &plan->spills);
-    most(&plan->memory_bytes, need);
+    const bool compensates = plan->chain.correct[MC_CORRECTION_compensate];
+    const sums s = {.streams = walk.streams + (rounds ? walk.input * (two ? 2 : 1) : 0),
+                    .kept = (two && compensates ? walk.residual : 0) + in_passing(&walk, threads),
+                    .rest = PROGRAM + group + (uint64_t)threads * mc_plan_scratch_bytes(plan),
+                    .limit = plan->options->memory_limit};
+    most(&plan->memory_bytes, settle(&s, &plan->spills));
     return MC_OK;
 }
 
@@ -201,8 +225,11 @@ mc_status mc_memory_of_calibrate(mc_calibration *c, const mc_options *o, mc_pool
                  moments_of(n, groups, kinds) + finite(mc_moments_bytes(n, groups, kinds)) / 2);
     }
     most(&group, walk.stage);
-    const uint64_t need = settle(&walk, PROGRAM + group, o->memory_limit, &c->spills);
-    return mc_check_memory_limit(o, o->arg[0], need, threads, err);
+    const sums all = {.streams = walk.streams,
+                      .kept = in_passing(&walk, threads),
+                      .rest = PROGRAM + group,
+                      .limit = o->memory_limit};
+    return mc_check_memory_limit(o, o->arg[0], settle(&all, &c->spills), threads, err);
 }
 
 size_t mc_memory_scratch(const mc_model *model)

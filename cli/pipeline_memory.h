@@ -7,10 +7,14 @@
 /* Activations of more bytes than this wait in scratch files, unless --memory-limit says more. */
 #define MC_MEMORY_STREAMS ((uint64_t)1 << 30)
 
+/* All samples and streams together, where nothing else is said. */
 typedef struct {
-    uint64_t streams; /* what waits between stages at its most, in all streams, */
-    uint64_t kept;    /* and what of it stays in memory when it waits in files */
-    uint64_t stage;   /* weights and values of a stage that is run */
+    uint64_t streams;  /* what waits between stages at its most */
+    uint64_t input;    /* the largest input of a group of sites, in one stream */
+    uint64_t residual; /* most of what is read over and over at one time: an input, and what outputs
+                          are added to, in both streams */
+    uint64_t sample;   /* the largest value of one sample */
+    uint64_t stage;    /* weights and values of a stage that is run */
 } mc_memory_walk;
 
 /* `streams` 1 or 2. Values whose shape does not follow from the first sample's count nothing. */

@@ -1,4 +1,5 @@
 /* The plan as text and as JSON: what --dry-run shows is what a run then does. */
+#include "cli/explain.h"
 #include "cli/output.h"
 #include "cli/pipeline_plan.h"
 #include "core/scheme.h"
@@ -90,6 +91,7 @@ char *mc_plan_text(const mc_plan *plan, double seconds)
     const size_t width = longest_name(plan);
     for (size_t i = 0; i < plan->entries; i++) add_row(&text, plan, i, width);
     add_totals(&text, plan, seconds);
+    mc_explain_text(plan, NULL, &text);
     return mc_text_take(&text);
 }
 
@@ -138,6 +140,7 @@ char *mc_plan_json(const mc_plan *plan, double seconds)
     mc_json_array(out, "tensors");
     for (size_t i = 0; i < plan->entries; i++) tensor_json(out, plan, i);
     mc_json_end(out);
+    mc_explain_json(plan, NULL, out);
     mc_json_end(out);
     char *text = mc_json_done(out, true);
     mc_json_out_close(out);

@@ -97,8 +97,8 @@ struct mc_quant_method {
     const char *(*refuses)(const mc_grid *grid);
 
     /* Methods that look at data: MC_QUANT_… that they cannot do without (CROSS: that they use).
-     * Such a method run without moments is MC_E_UNSUPPORTED. prepare may be NULL; its result lives in
-     * `mem` (prepare_bytes, an upper bound for n columns) and is only read by run. */
+     * Such a method run without moments is MC_E_UNSUPPORTED. prepare may be NULL; its result lives
+     * in `mem` (prepare_bytes, an upper bound for n columns) and is only read by run. */
     unsigned wants;
     size_t (*prepare_bytes)(const mc_quant_setup *setup, size_t n);
     mc_status (*prepare)(const mc_quant_prepare *in, mc_arena *mem, const void **out,

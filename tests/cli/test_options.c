@@ -142,6 +142,14 @@ Test(options, of_asymmetric_grids_and_two_level_scales)
     cr_expect_eq(o.super, 8u);
     cr_expect_eq(o.group_kind, MC_GROUP_CHANNEL);
 
+    o = understood("quantize a b --w4 --scale-dtype e4m3xf32");
+    cr_expect_eq(o.scale_dtype, MC_F8_E4M3);
+    cr_expect(o.tensor_scaled);
+    cr_expect_eq(o.sub_bits, 0u);
+    o = understood("quantize a b --w4 --scale-dtype e4m3");
+    cr_expect_eq(o.scale_dtype, MC_F8_E4M3);
+    cr_expect_not(o.tensor_scaled);
+
     o = understood("quantize a b --w2 --group tensor --scale-dtype k8x64 -MFx.d -MD");
     cr_expect_eq(o.group_kind, MC_GROUP_TENSOR);
     cr_expect_eq(o.sub_bits, 8u);

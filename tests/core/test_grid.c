@@ -240,8 +240,8 @@ Test(grid, rows_are_groups_side_by_side)
 {
     enum { GROUPS = 5 };
     static const size_t sizes[] = {1, 7, 32, 33, 64, 128};
-    const mc_grid grids[] = {int_grid(4, MC_OFFSET_NONE),       int_grid(8, MC_OFFSET_ZERO),
-                             int_grid(3, MC_OFFSET_FREE),       table_grid("nf4", MC_OFFSET_NONE),
+    const mc_grid grids[] = {int_grid(4, MC_OFFSET_NONE), int_grid(8, MC_OFFSET_ZERO),
+                             int_grid(3, MC_OFFSET_FREE), table_grid("nf4", MC_OFFSET_NONE),
                              table_grid("e4m3", MC_OFFSET_FREE)};
     float w[GROUPS * 128];
     draw_weights(DRAW_SHIFTED, 3, w, GROUPS * 128);
@@ -284,8 +284,7 @@ Test(grid, short_groups_get_the_codes_of_long_ones)
                 const size_t ties = tie_weights(&grid, p, w);
                 draw_weights(DRAW_HEAVY, k, w + ties, 1024 - ties);
                 mc_grid_encode(&grid, p, w, 1024, code[0]);
-                for (size_t i = 0; i < 1024; i++)
-                    mc_grid_encode(&grid, p, w + i, 1, &code[1][i]);
+                for (size_t i = 0; i < 1024; i++) mc_grid_encode(&grid, p, w + i, 1, &code[1][i]);
                 cr_assert_arr_eq(code[0], code[1], 1024, "%s %zu", levels->name, k);
             }
         }

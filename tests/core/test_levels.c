@@ -79,10 +79,10 @@ Test(levels, floats_follow_from_fraction_and_exponent)
         const int units = 1 << levels->fraction;
         for (int k = 0; k <= levels->count / 2; k++) {
             const int binade = k / units, fraction = k % units;
-            const float wanted =
-                binade ? ldexpf((float)(units + fraction),
-                                levels->exponent + binade - 1 - levels->fraction)
-                       : ldexpf((float)fraction, levels->exponent - levels->fraction);
+            const float wanted = binade
+                                     ? ldexpf((float)(units + fraction),
+                                              levels->exponent + binade - 1 - levels->fraction)
+                                     : ldexpf((float)fraction, levels->exponent - levels->fraction);
             cr_expect_eq(levels->value[levels->count / 2 + k], wanted, "%s %d", levels->name, k);
             cr_expect_eq(levels->value[levels->count / 2 - k], -wanted, "%s %d", levels->name, k);
         }
@@ -95,9 +95,8 @@ Test(levels, ids_stay)
     static const struct {
         unsigned id;
         const char *name;
-    } known[] = {{1, "int1"},     {4, "int4"}, {8, "int8"},    {9, "binary"},
-                 {10, "ternary"}, {11, "nf4"}, {12, "iq4_nl"}, {13, "e2m1"},
-                 {14, "e4m3"},    {15, "e5m2"}};
+    } known[] = {{1, "int1"}, {4, "int4"},    {8, "int8"},  {9, "binary"}, {10, "ternary"},
+                 {11, "nf4"}, {12, "iq4_nl"}, {13, "e2m1"}, {14, "e4m3"},  {15, "e5m2"}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         cr_assert_not_null(mc_levels_by_id(known[i].id));
         cr_expect_str_eq(mc_levels_by_id(known[i].id)->name, known[i].name);

@@ -32,9 +32,8 @@ Test(weight, codes_and_scales_take_their_bits)
     grid.scale_dtype = MC_F8_E8M0;
     cr_expect_eq(bytes_of(grid, 2, 64, 32), 64u + 4);
     cr_expect_eq(bytes_of(grid, 0, 64, 32), 0u);
-    grid = (mc_grid){.levels = mc_levels_find("e2m1"),
-                     .scale_dtype = MC_F8_E4M3,
-                     .tensor_scaled = true};
+    grid = (mc_grid){
+        .levels = mc_levels_find("e2m1"), .scale_dtype = MC_F8_E4M3, .tensor_scaled = true};
     cr_expect_eq(bytes_of(grid, 2, 64, 16), 64u + 8 + 4);
     grid = (mc_grid){.levels = mc_levels_find("e5m2"), .scale_dtype = MC_F16};
     cr_expect_eq(bytes_of(grid, 2, 64, 64), 128u + 4);
@@ -61,6 +60,50 @@ Test(weight, two_level_scales_are_counted_by_level)
     cr_expect_eq(bytes_of(grid, 2, 320, 32), 320u + 15 + 15 + 2 * 2 * 2 * 2);
     grid.offset = MC_OFFSET_ZERO;
     cr_expect_eq(bytes_of(grid, 2, 320, 32), 320u + 15 + 2 * 2 * 2 + 10);
+}
+
+/* docs/formats.md. */
+Test(weight, named_formats_take_the_bits_that_they_are_known_for)
+{
+    const mc_levels *nf4 = mc_levels_find("nf4"), *e2m1 = mc_levels_find("e2m1");
+    const mc_levels *iq4 = mc_levels_find("iq4_nl");
+    enum { ROWS = 3, COLS = 16384 };
+    const struct {
+        mc_grid grid;
+        uint64_t group;
+        double bits;
+    } known[] = {
+        {{.levels = nf4, .scale_dtype = MC_F32}, 64, 4.5},
+        {{.levels = nf4, .scale_dtype = MC_F16, .sub_bits = 8, .super = 256},
+         64,
+         4.125 + 16. / COLS},
+        {{.levels = e2m1, .scale_dtype = MC_F8_E8M0}, 32, 4.25},
+        {{.levels = e2m1, .scale_dtype = MC_F8_E4M3, .tensor_scaled = true},
+         16,
+         4.5 + 32. / (ROWS * COLS)},
+        {{.levels = mc_levels_find("e4m3"), .scale_dtype = MC_F16}, COLS, 8 + 16. / COLS},
+        {{.levels = mc_levels_find("e5m2"), .scale_dtype = MC_F8_E8M0}, 32, 8.25},
+        {{.levels = iq4, .scale_dtype = MC_F16}, 32, 4.5},
+        {{.levels = iq4, .scale_dtype = MC_F16, .sub_bits = 6, .super = 8}, 32, 4.25},
+        {{mc_levels_int(2), MC_OFFSET_FREE, .scale_dtype = MC_F16, .sub_bits = 4, .super = 16},
+         16,
+         2.625},
+        {{mc_levels_int(3), MC_OFFSET_NONE, .scale_dtype = MC_F16, .sub_bits = 6, .super = 16},
+         16,
+         3.4375},
+        {{mc_levels_int(4), MC_OFFSET_FREE, .scale_dtype = MC_F16, .sub_bits = 6, .super = 8},
+         32,
+         4.5},
+        {{mc_levels_int(6), MC_OFFSET_NONE, .scale_dtype = MC_F16, .sub_bits = 8, .super = 16},
+         16,
+         6.5625},
+        {{mc_levels_int(4), MC_OFFSET_ZERO, .scale_dtype = MC_F16}, 128, 4.15625},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const double bytes = (double)bytes_of(known[i].grid, ROWS, COLS, known[i].group);
+        cr_expect_eq(8 * bytes, known[i].bits * ROWS * COLS, "%zu: %g", i,
+                     8 * bytes / (ROWS * COLS));
+    }
 }
 
 static void expect_parts(mc_grid grid, const mc_part_size *wanted, unsigned parts)
@@ -91,9 +134,8 @@ Test(weight, parts_stand_in_their_order)
                                     {MC_PART_SCALE, MC_F8_E4M3, 0, false, 21, 21}};
     expect_parts(grid, ternary, 2);
 
-    grid = (mc_grid){.levels = mc_levels_find("e2m1"),
-                     .scale_dtype = MC_F8_E4M3,
-                     .tensor_scaled = true};
+    grid = (mc_grid){
+        .levels = mc_levels_find("e2m1"), .scale_dtype = MC_F8_E4M3, .tensor_scaled = true};
     const mc_part_size nvfp4[] = {{MC_PART_CODES, 0, 4, false, 210, 105},
                                   {MC_PART_SCALE, MC_F8_E4M3, 0, false, 21, 21},
                                   {MC_PART_SUPER_SCALE, MC_F32, 0, false, 1, 4}};

@@ -276,7 +276,7 @@ Test(mcpk, refuses_fields_of_a_weight_that_mean_nothing)
         {MCPK_W_NAME_BYTES, 5, MCPK_E_STRUCTURE}};
     static const change plain[] = {
         {MCPK_W_DTYPE, 27, MCPK_E_UNSUPPORTED},     {MCPK_W_LEVELS, 1, MCPK_E_STRUCTURE},
-        {MCPK_W_FLAGS, 32, MCPK_E_UNSUPPORTED},      {MCPK_W_SUB_BITS + 1, 1, MCPK_E_STRUCTURE},
+        {MCPK_W_FLAGS, 32, MCPK_E_UNSUPPORTED},     {MCPK_W_SUB_BITS + 1, 1, MCPK_E_STRUCTURE},
         {MCPK_W_SUB_BITS + 2, 1, MCPK_E_STRUCTURE}, {MCPK_W_DIM + 16, 1, MCPK_E_STRUCTURE},
         {MCPK_W_FIRST_PART, 4, MCPK_E_STRUCTURE},   {MCPK_W_NAME, 0, MCPK_E_STRUCTURE},
         {MCPK_W_NAME, 1, MCPK_E_STRUCTURE},         {MCPK_W_FLAGS, 16, MCPK_E_STRUCTURE}};

@@ -144,9 +144,8 @@ static void add_two_level(container_builder *b)
 /* NVFP4, and the other shapes of scales under one number of the tensor. */
 static void add_tensor_scaled(container_builder *b)
 {
-    const mc_grid nvfp4 = {.levels = mc_levels_find("e2m1"),
-                           .scale_dtype = MC_F8_E4M3,
-                           .tensor_scaled = true};
+    const mc_grid nvfp4 = {
+        .levels = mc_levels_find("e2m1"), .scale_dtype = MC_F8_E4M3, .tensor_scaled = true};
     mc_grid zero = nvfp4, negative = nvfp4;
     zero.levels = mc_levels_int(3);
     zero.offset = MC_OFFSET_ZERO;

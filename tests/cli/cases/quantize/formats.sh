@@ -13,5 +13,5 @@ plan --w8a16 --levels e4m3 --group 32 --scale-dtype e8m0
 plan --w4a16 --levels nf4 --group 8 --scale-dtype k8x256
 plan --w4a16 --levels iq4_nl
 plan --w4a16 --asym --zero float --scale-dtype k6x8 --group 8
-mcompress quantize --preset nvfp4 m.safetensors out.bin >/dev/null && mcompress verify out.bin | head -1
+mcompress quantize --preset nvfp4 m.safetensors out.bin >/dev/null && mcompress verify out.bin | sed -n "1s/,.*//p"
 mcompress quantize --preset nvfp4 --asym --zero float m.safetensors out2.bin
