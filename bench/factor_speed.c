@@ -1,6 +1,7 @@
-/* The factor that GPTQ needs, by one Cholesky factorization of the reversed matrix and one inversion
- * of a triangle (core/linalg.h), beside the usual way of three steps, potrf, potri and potrf again,
- * in the same run: factor_speed [N] prints seconds of both and their ratio. One thread. */
+/* The factor that GPTQ needs, by one Cholesky factorization of the reversed matrix and one
+ * inversion of a triangle (core/linalg.h), beside the usual way of three steps, potrf, potri and
+ * potrf again, in the same run: factor_speed [N] prints seconds of both and their ratio. One
+ * thread. */
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/linalg.h"

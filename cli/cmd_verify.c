@@ -112,7 +112,8 @@ static mc_status check_against(session *s, mc_err *err)
     MC_TRY(mc_data_model_check(&s->reference, o, err));
     const char *const inputs[] = {o->arg[0]};
     const char *const outputs[] = {o->report, o->html, o->dump, o->logits_out};
-    MC_TRY(mc_outputs_check(&s->reference, (mc_path_list){inputs, 1}, (mc_path_list){outputs, 4}, err));
+    MC_TRY(mc_outputs_check(&s->reference, (mc_path_list){inputs, 1}, (mc_path_list){outputs, 4},
+                            err));
     MC_TRY(mc_region_open(&s->memory, mc_measure_memory(&s->reference, &s->container, o), err));
     MC_TRY(mc_pipeline_measure(&s->reference, &s->container, o, s->pool, &s->memory.arena,
                                &s->report, err));

@@ -4,7 +4,7 @@
 
 #include "cli/pipeline_code.h"
 
-/* Dynamic ones, for all sites whose weight is quantized; a site whose weight is kept takes floats. */
+/* Dynamic ones, for all sites whose weight is quantized; one whose weight is kept takes floats. */
 mc_status mc_act_open(mc_coding *coding, mc_err *err);
 
 /* Static ones: scale and zero of a group, from its inputs in the walk's main stream. `change`: what

@@ -1,5 +1,5 @@
-/* One walk through the float model; blocks go to the file as they are complete. An importance matrix
- * is small and kept in memory until its end. */
+/* One walk through the float model; blocks go to the file as they are complete. An importance
+ * matrix is small and kept in memory until its end. */
 #include "cli/pipeline_calibrate.h"
 
 #include "cli/pipeline_collect.h"

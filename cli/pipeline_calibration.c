@@ -15,7 +15,8 @@ static mc_status open_graph(mc_calibration *c, mc_err *err)
     static const char *const no_folding[] = {"batchnorm", NULL};
     const mc_graph *source = c->model->graph;
     const size_t lists = (source->values + source->nodes) * 4096;
-    MC_TRY(mc_region_open(&c->memory, mc_graph_prepare_memory(source) * 2 + lists + (1 << 20), err));
+    MC_TRY(
+        mc_region_open(&c->memory, mc_graph_prepare_memory(source) * 2 + lists + (1 << 20), err));
     mc_arena *mem = &c->memory.arena;
     MC_TRY(mc_graph_prepare(source, no_folding, mem, &c->graph, err));
     MC_TRY(mc_sites_find(c->graph, mem, &c->sites, err));
@@ -25,14 +26,13 @@ static mc_status open_graph(mc_calibration *c, mc_err *err)
 
 static mc_status open_data(mc_calibration *c, const mc_options *o, const char *path, mc_err *err)
 {
-    const mc_dataset_options how = {.window = o->window,
-                                    .shuffled = o->seeded,
-                                    .seed = o->seed,
-                                    .no_follow = o->no_follow};
+    const mc_dataset_options how = {
+        .window = o->window, .shuffled = o->seeded, .seed = o->seed, .no_follow = o->no_follow};
     MC_TRY(mc_dataset_open(path, c->model, &how, &c->data, err));
     if (mc_dataset_kind(c->data) == MC_DATA_CHOICES)
-        return mc_fail(err, MC_E_UNSUPPORTED, "--calib: %s holds questions; calibration takes text, "
-                                              "token ids or arrays",
+        return mc_fail(err, MC_E_UNSUPPORTED,
+                       "--calib: %s holds questions; calibration takes text, "
+                       "token ids or arrays",
                        path);
     const bool tokens = mc_dataset_kind(c->data) == MC_DATA_TOKENS;
     const uint64_t each = tokens ? mc_dataset_window(c->data) : 1;
@@ -92,9 +92,9 @@ static mc_status refuse_idle(const mc_plan *plan, mc_err *err)
                        o->kv_group ? "--kv-group" : "--kv-window");
     if (!acts && (o->act_symmetry || o->act_power_of_two))
         return mc_fail(err, MC_E_USAGE, "%s: the scheme leaves activations as they are",
-                       o->act_power_of_two             ? "--act-pow2"
+                       o->act_power_of_two          ? "--act-pow2"
                        : o->act_symmetry == MC_ASYM ? "--act-asym"
-                                                       : "--act-sym");
+                                                    : "--act-sym");
     return MC_OK;
 }
 

@@ -1,5 +1,5 @@
-/* Statistics of the float model, brought up to date with what transforms have made of a site's input
- * since (quant/transform.h). */
+/* Statistics of the float model, brought up to date with what transforms have made of a site's
+ * input since (quant/transform.h). */
 #ifndef MC_CLI_PIPELINE_CHANGE_H
 #define MC_CLI_PIPELINE_CHANGE_H
 

@@ -117,7 +117,8 @@ static mc_status begin_folder(const mc_checkpoint *k, const char *run, const cha
     return mc_write_file(run, text, strlen(text), how, err);
 }
 
-/* Ours alone may be taken away: rmdir tells whether a folder without run.json has anything in it. */
+/* Ours alone may be taken away: rmdir tells whether a folder without run.json has anything in
+ * it. */
 static mc_status open_folder(const mc_checkpoint *k, const char *run, const char *text, mc_err *err)
 {
     struct stat about;

@@ -1,9 +1,10 @@
-/* Checkpoints: what a run that chooses codes with data has made so far, in a folder, so that the same
- * command goes on from there after whatever stopped it.
+/* Checkpoints: what a run that chooses codes with data has made so far, in a folder, so that the
+ * same command goes on from there after whatever stopped it.
  *
  * run.json says what run it is; the file of step k, 00000.safetensors and so on, holds the codes,
- * biases and scales of activations that came with the k-th group of sites. Each appears whole or not
- * at all. Transforms are made again; so is what a stage computes, from the codes that are there. */
+ * biases and scales of activations that came with the k-th group of sites. Each appears whole or
+ * not at all. Transforms are made again; so is what a stage computes, from the codes that are
+ * there. */
 #ifndef MC_CLI_PIPELINE_CHECKPOINT_H
 #define MC_CLI_PIPELINE_CHECKPOINT_H
 
@@ -21,7 +22,8 @@ void mc_checkpoint_begin(mc_checkpoint *checkpoint);
 /* Has a run before finished this step? Then all of it is in `made` now. */
 mc_status mc_checkpoint_resume(mc_checkpoint *checkpoint, size_t step, bool *done, mc_err *err);
 
-/* Keeps what has come to `made` since the step before; it is there after a crash once this returns. */
+/* Keeps what has come to `made` since the step before; it is there after a crash once this
+ * returns. */
 mc_status mc_checkpoint_save(mc_checkpoint *checkpoint, size_t step, mc_err *err);
 
 /* The folder of the options, if there is one, goes. */

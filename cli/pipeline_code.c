@@ -91,7 +91,7 @@ static mc_status code_site(mc_coding *coding, mc_group_inputs *inputs, size_t si
         const double start = mc_seconds();
         MC_TRY(mc_group_moments(coding, inputs, site, wants, &input.moments, &input.why_none, err));
         if (inputs->moments.square != before) mc_prepared_drop(&coding->prepared);
-        if (coding->plan->chain.correct[MC_CORRECTION_compensate])
+        if (wants & MC_QUANT_CROSS)
             MC_TRY(mc_group_residual(coding, inputs, site, &input.residual, err));
         coding->made->seconds.moments += mc_seconds() - start;
     }

@@ -1,5 +1,5 @@
-/* Choosing codes with data: transforms, then a walk through the model in which every weight is coded
- * for the inputs that it will really meet. */
+/* Choosing codes with data: transforms, then a walk through the model in which every weight is
+ * coded for the inputs that it will really meet. */
 #ifndef MC_CLI_PIPELINE_CODE_H
 #define MC_CLI_PIPELINE_CODE_H
 
@@ -9,6 +9,7 @@
 #include "calib/walk.h"
 #include "cli/pipeline_made.h"
 #include "cli/progress.h"
+#include "quant/compensate.h"
 
 /* What calibration runs on: the execution graph (BatchNormalization is left in it: codes are the
  * source's weights), its sites, and the samples. Without a graph there is none. */
@@ -29,13 +30,14 @@ typedef struct {
     mc_region memory;
 } mc_calibration;
 
-/* Opens what `path` is: a data set, or a file of statistics of this very model. NULL path: the graph
- * alone. */
+/* Opens what `path` is: a data set, or a file of statistics of this very model. NULL path: the
+ * graph alone. */
 mc_status mc_calibration_open(const mc_model *model, const mc_options *options, const char *path,
                               mc_calibration *out, mc_err *err);
 void mc_calibration_close(mc_calibration *c);
 
-/* What names the samples: "first 128 samples of sha256 …"; no path in it. NULL: no room in `mem`. */
+/* What names the samples: "first 128 samples of sha256 …"; no path in it. NULL: no room in
+ * `mem`. */
 const char *mc_calibration_data(const mc_calibration *c, const mc_options *options, mc_arena *mem);
 #define MC_WITHOUT_GRAMS ", without Grams"
 
@@ -52,8 +54,8 @@ mc_status mc_pipeline_code(const mc_plan *plan, mc_calibration *calibration, mc_
 
 /* ---- parts of it ---- */
 
-/* What a method made of a group's moments, for the next weight that meets them and is coded the same
- * way: q, k and v share one factor. */
+/* What a method made of a group's moments, for the next weight that meets them and is coded the
+ * same way: q, k and v share one factor. */
 typedef struct {
     const mc_quant_setup *setup;
     mc_grid grid;
@@ -62,6 +64,9 @@ typedef struct {
     const void *prepared;
     mc_quant_facts facts;
     mc_region room;
+    const double *compensated; /* the moments that `compensation` was made of; NULL: none */
+    mc_compensation compensation;
+    mc_region compensation_room;
 } mc_prepared;
 
 typedef struct {
@@ -79,7 +84,7 @@ typedef struct {
     const mc_site *site;       /* of the execution graph; NULL: it meets no activation */
     const mc_moments *moments; /* NULL: no data, */
     const char *why_none;      /* for this reason; NULL: none was to be expected */
-    const double *residual;    /* outputs x n: sum of (r_float - r) x^T, r being what the site's output
+    const double *residual;    /* outputs x n: sum of (r_float - r) x^T, r what the site's output
                                   is added to; NULL: there is none */
 } mc_weight_input;
 

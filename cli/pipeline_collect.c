@@ -1,6 +1,6 @@
-/* Blocks of a group: sites whose weights stand nowhere else are sorted by the rows that they see, and
- * each sort is collected once. Sums of weights that come again wait until the last of their places
- * was seen. */
+/* Blocks of a group: sites whose weights stand nowhere else are sorted by the rows that they see,
+ * and each sort is collected once. Sums of weights that come again wait until the last of their
+ * places was seen. */
 #include "cli/pipeline_collect.h"
 
 #include "core/act.h"

@@ -32,8 +32,8 @@ typedef struct {
     const mc_input_change *change; /* changed as transforms have changed it; then `act` is NULL */
 } mc_sight;
 
-/* What is seen of it. Either part may be NULL: it is not collected. `channels` live in `mem`; n is 0
- * where the input is not numbers. The order of sums does not depend on threads. */
+/* What is seen of it. Either part may be NULL: it is not collected. `channels` live in `mem`; n is
+ * 0 where the input is not numbers. The order of sums does not depend on threads. */
 mc_status mc_see_input(const mc_sight *sight, mc_arena *mem, mc_channels *channels,
                        mc_histogram *histogram, mc_err *err);
 
@@ -52,8 +52,8 @@ typedef struct {
 
 enum { MC_COLLECT_GRAM = 1, MC_COLLECT_MOMENTS = 2, MC_COLLECT_INPUT = 4 };
 
-/* Who takes the blocks. `wants` says what to collect of a block that is called `name` and holds these
- * sites' weights, 0 to leave it out; it says the same whenever it is asked. */
+/* Who takes the blocks. `wants` says what to collect of a block that is called `name` and holds
+ * these sites' weights, 0 to leave it out; it says the same whenever it is asked. */
 typedef struct {
     void *self;
     unsigned (*wants)(void *self, const char *name, const size_t *site, size_t sites);

@@ -213,8 +213,8 @@ static mc_status take_numbers(mc_coding *coding, const size_t *site, size_t site
     return status;
 }
 
-/* All sites whose weights have the block of this one; of those that stand in one place, those of its
- * group. */
+/* All sites whose weights have the block of this one; of those that stand in one place, those of
+ * its group. */
 static mc_status take_known(mc_coding *coding, const mc_collector *collector, size_t first,
                             mc_arena mem, mc_err *err)
 {

@@ -43,7 +43,7 @@ typedef struct {
     mc_made_seconds seconds;
     mc_act_spec *act;     /* of each site of the execution graph; NULL: activations are floats */
     mc_kv_spec kv;
-    uint32_t *hadamard;   /* of each site: the block that the device rotates its input by; or NULL */
+    uint32_t *hadamard;   /* of each site: the block its input is rotated by online; or NULL */
     mc_input_changes changes; /* of each site: what transforms have made of its input */
 } mc_made;
 

@@ -11,8 +11,8 @@ static mc_status is_input(const char *output, mc_err *err)
     return mc_fail(err, MC_E_USAGE, "%s: is an input too; it would be overwritten", output);
 }
 
-static mc_status check_against_inputs(const mc_model *model, mc_path_list inputs, const char *output,
-                                      mc_err *err)
+static mc_status check_against_inputs(const mc_model *model, mc_path_list inputs,
+                                      const char *output, mc_err *err)
 {
     for (size_t k = 0; k < inputs.names; k++)
         if (inputs.name[k] && mc_same_file(output, inputs.name[k])) return is_input(output, err);
@@ -21,7 +21,8 @@ static mc_status check_against_inputs(const mc_model *model, mc_path_list inputs
     return MC_OK;
 }
 
-mc_status mc_outputs_check(const mc_model *model, mc_path_list inputs, mc_path_list outputs, mc_err *err)
+mc_status mc_outputs_check(const mc_model *model, mc_path_list inputs, mc_path_list outputs,
+                           mc_err *err)
 {
     for (size_t i = 0; i < outputs.names; i++) {
         const char *output = outputs.name[i];

@@ -15,7 +15,8 @@ typedef struct {
 
 /* MC_E_USAGE when an output is one of the inputs (the model's files among them), or two outputs are
  * one file. */
-mc_status mc_outputs_check(const mc_model *model, mc_path_list inputs, mc_path_list outputs, mc_err *err);
+mc_status mc_outputs_check(const mc_model *model, mc_path_list inputs, mc_path_list outputs,
+                           mc_err *err);
 
 /* How models are read, by what the command line says. */
 mc_read_options mc_reading(const mc_options *options);

@@ -88,8 +88,8 @@ static mc_offset offset_for(const maker *m, const mc_levels *levels, bool asymme
     return prefer_free && m->plan->target->float_offset ? MC_OFFSET_FREE : MC_OFFSET_ZERO;
 }
 
-/* Scales of 8-bit floats are part of a format of few bits: weights that have more bits instead would
- * lose to them what they are spared for. */
+/* Scales of 8-bit floats are part of a format of few bits: weights that have more bits instead
+ * would lose to them what they are spared for. */
 static mc_dtype scale_dtype_for(const mc_options *o, double bits)
 {
     const mc_dtype asked = o->scale_dtype ? o->scale_dtype : MC_F16;
@@ -109,9 +109,9 @@ static mc_grid grid_for(const maker *m, double bits, bool asymmetric, bool prefe
     };
     grid.offset = offset_for(m, grid.levels, asymmetric, prefer_free);
     if (grid.levels->value || grid.offset != MC_OFFSET_NONE) grid.restricted = false;
-    grid.negative_scale = m->plan->target->negative_scale &&
-                          o->sym_grid != MC_SYM_GRID_POSITIVE && grid.offset == MC_OFFSET_NONE &&
-                          !grid.restricted && !grid.levels->value && grid.sub_bits == 0 &&
+    grid.negative_scale = m->plan->target->negative_scale && o->sym_grid != MC_SYM_GRID_POSITIVE &&
+                          grid.offset == MC_OFFSET_NONE && !grid.restricted &&
+                          !grid.levels->value && grid.sub_bits == 0 &&
                           grid.scale_dtype != MC_F8_E8M0;
     return grid;
 }
@@ -344,8 +344,8 @@ static mc_status set_methods(mc_plan *plan, mc_err *err)
     plan->method = method_of(plan);
     MC_TRY(mc_chain_parse(plan->method, &plan->chain, err));
     if (!plan->chain.rounding.method)
-        MC_TRY(mc_quant_setup_parse(mc_quant_usual(o->weight_bits)->name, &plan->chain.rounding,
-                                    err));
+        MC_TRY(
+            mc_quant_setup_parse(mc_quant_usual(o->weight_bits)->name, &plan->chain.rounding, err));
     plan->asked = plan->chain.rounding;
     MC_TRY(mc_quant_setup_parse(mc_quant_usual(SENSITIVE_BITS)->name, &plan->other, err));
     return mc_plan_calibration(plan, err);
@@ -375,8 +375,7 @@ static mc_numerics numerics_of(const mc_options *o)
         n.activation_bits = (uint8_t)o->activation_bits;
         n.activation_mode = MCPK_ACT_DYNAMIC;
     }
-    if (o->act == MC_ACT_KIND_STATIC && n.activation_bits < 16)
-        n.activation_mode = MCPK_ACT_STATIC;
+    if (o->act == MC_ACT_KIND_STATIC && n.activation_bits < 16) n.activation_mode = MCPK_ACT_STATIC;
     if (o->kv_bits && o->kv_bits < 16) n.kv_bits = (uint8_t)o->kv_bits;
     return n;
 }
@@ -527,11 +526,12 @@ mc_status mc_plan_make(const mc_model *model, const mc_options *options, unsigne
     order_tensors(plan);
     maker m = {.plan = plan, .options = options, .mem = mem};
     mc_status status = plan_tensors(&m, err);
-    if (status == MC_OK) choose_grid(&m, plan->asked.method, options->weight_bits, &plan->usual_grid);
-    plan->usual_group = options->group_kind == MC_GROUP_SIZE    ? options->group
-                        : options->group_kind == MC_GROUP_UNSET && options->weight_bits <= GROUP_BITS
-                            ? GROUP
-                            : 0;
+    if (status == MC_OK)
+        choose_grid(&m, plan->asked.method, options->weight_bits, &plan->usual_grid);
+    plan->usual_group =
+        options->group_kind == MC_GROUP_SIZE ? options->group
+        : options->group_kind == MC_GROUP_UNSET && options->weight_bits <= GROUP_BITS ? GROUP
+                                                                                      : 0;
     free_patterns(&m);
     MC_TRY(status);
 

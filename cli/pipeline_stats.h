@@ -1,16 +1,17 @@
 /* Statistics from a file as calibration: what --calib names may be data, a STATS file
- * (calib/stats_file.h) or an importance matrix of llama.cpp (formats/gguf_imatrix.h). Both hold what
- * the float model's sites meet, so nothing is run. */
+ * (calib/stats_file.h) or an importance matrix of llama.cpp (formats/gguf_imatrix.h). Both hold
+ * what the float model's sites meet, so nothing is run. */
 #ifndef MC_CLI_PIPELINE_STATS_H
 #define MC_CLI_PIPELINE_STATS_H
 
 #include "cli/pipeline_code.h"
 
-/* By content: a safetensors file that says it holds statistics, a GGUF that says it is an importance
- * matrix; anything else is data. */
+/* By content: a safetensors file that says it holds statistics, a GGUF that says it is an
+ * importance matrix; anything else is data. */
 mc_status mc_calib_kind_of(const char *path, bool no_follow, mc_calib_kind *out, mc_err *err);
 
-/* What a chain asks for and statistics do not hold is refused by name. `path` is what --calib says. */
+/* What a chain asks for and statistics do not hold is refused by name. `path` is what --calib
+ * says. */
 mc_status mc_calib_refuse(const mc_plan *plan, const char *path, mc_err *err);
 
 /* "auto" for this kind of calibration. */

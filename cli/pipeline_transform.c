@@ -40,7 +40,8 @@ typedef struct {
     bool kv_hadamard;
 } transforming;
 
-/* The same edits twice: those that stay, and those that the walk runs on, to which no group adds. */
+/* The same edits twice: those that stay, and those that the walk runs on, to which no group
+ * adds. */
 static mc_status begin_all(transforming *t, mc_err *err)
 {
     const mc_chain *chain = &t->coding->plan->chain;

@@ -1,5 +1,5 @@
-/* One weight: its numbers are loaded, corrected, and coded slab by slab on all threads, by the method
- * of the plan or, where data are missing, by the plan's other one. */
+/* One weight: its numbers are loaded, corrected, and coded slab by slab on all threads, by the
+ * method of the plan or, where data are missing, by the plan's other one. */
 #include "cli/pipeline_code.h"
 
 #include "core/clock.h"
@@ -22,6 +22,7 @@ typedef struct {
     mc_moments moments;        /* of that group */
     bool knows;                /* there are such */
     const void *prepared;
+    bool made_good;            /* what came before has been compensated */
     mc_quant_facts *facts;     /* of each piece */
 } work;
 
@@ -33,10 +34,13 @@ static mc_status code_piece(void *job, size_t i, mc_arena scratch, mc_err *err)
     const size_t from = w->first + i * w->slab, end = w->first + w->rows;
     const size_t rows = end - from < w->slab ? end - from : w->slab;
     mc_qmat q = mc_qmat_rows(&w->now->q, from, rows);
+    const bool gains = w->knows && !w->made_good && (w->setup->method->wants & MC_QUANT_CROSS);
+    const double *gain = gains ? w->input->residual : NULL;
     const mc_quant_job quant = {.weights = {w->weights + from * q.cols, rows, q.cols},
                                 .setup = w->setup,
                                 .first_row = from,
                                 .moments = w->setup->method->wants && w->knows ? &w->moments : NULL,
+                                .gain = gain ? gain + from * q.cols : NULL,
                                 .prepared = w->prepared,
                                 .facts = &w->facts[i]};
     return mc_quantize(&quant, &q, scratch, err);
@@ -67,6 +71,7 @@ static mc_status run_pieces(work *w, mc_arena mem, mc_err *err)
 void mc_prepared_drop(mc_prepared *prepared)
 {
     mc_region_close(&prepared->room);
+    mc_region_close(&prepared->compensation_room);
     *prepared = (mc_prepared){.moments = NULL};
 }
 
@@ -87,7 +92,9 @@ static mc_status prepare(work *w, mc_err *err)
     if (!w->knows || !method->prepare) return MC_OK;
     if (p->moments != w->moments.square || p->setup != w->setup || p->group != group ||
         !same_grid(&p->grid, grid)) {
-        mc_prepared_drop(p);
+        mc_region_close(&p->room);
+        p->moments = NULL;
+        p->facts = (mc_quant_facts){0};
         const mc_quant_prepare in = {.setup = w->setup,
                                      .moments = &w->moments,
                                      .grid = grid,
@@ -107,19 +114,13 @@ static mc_status prepare(work *w, mc_err *err)
 
 /* ---- compensation ---- */
 
-typedef struct {
-    work *w;
-    mc_compensation made;
-} compensating;
-
 static mc_status compensate_piece(void *job, size_t i, mc_arena scratch, mc_err *err)
 {
-    const compensating *c = job;
-    const work *w = c->w;
+    const work *w = job;
     const size_t n = w->moments.n, from = w->first + i * w->slab, end = w->first + w->rows;
     const size_t rows = end - from < w->slab ? end - from : w->slab;
     const double *residual = w->input->residual;
-    return mc_compensate_rows(&c->made, w->weights + from * n, rows,
+    return mc_compensate_rows(&w->coding->prepared.compensation, w->weights + from * n, rows,
                               residual ? residual + from * n : NULL, scratch, err);
 }
 
@@ -129,15 +130,22 @@ static mc_status compensate(work *w, mc_err *err)
     static const double damp = 0.01;
     if (!w->knows || !w->coding->plan->chain.correct[MC_CORRECTION_compensate]) return MC_OK;
     if (!w->moments.cross && !w->input->residual) return MC_OK;
-    compensating c = {.w = w};
-    mc_region room;
-    MC_TRY(mc_region_open(&room, mc_compensate_prepare_bytes(w->moments.n), err));
-    mc_status status = mc_compensate_prepare(&w->moments, damp, &room.arena, &c.made, err);
-    if (status == MC_OK)
-        status = mc_pool_for(w->coding->pool, (w->rows + w->slab - 1) / w->slab, compensate_piece,
-                             &c, err);
-    mc_region_close(&room);
-    return status;
+    mc_prepared *p = &w->coding->prepared;
+    if (p->compensated != w->moments.square) {
+        p->compensated = NULL;
+        mc_region_close(&p->compensation_room);
+        MC_TRY(mc_region_open(&p->compensation_room, mc_compensate_prepare_bytes(w->moments.n),
+                              err));
+        MC_TRY(mc_compensate_prepare(&w->moments, damp, &p->compensation_room.arena,
+                                     &p->compensation, err));
+        p->compensated = w->moments.square;
+    }
+    MC_TRY(mc_pool_for(w->coding->pool, (w->rows + w->slab - 1) / w->slab, compensate_piece, w,
+                       err));
+    w->moments.cross = NULL; /* it is made good: a method that looks there would do so again */
+    w->moments.shift = NULL;
+    w->made_good = true;
+    return MC_OK;
 }
 
 /* ---- which method, and why another ---- */

@@ -11,8 +11,8 @@
  *
  * Scales are plain (one stored number a group) or two-level: integer sub-scales under a super-scale
  * shared by `super` neighbouring groups of a row, s = S * k. A free offset under a two-level scale
- * is two-level too, m = M * j. (K-quants, double quantization.) Plain scales of F8_E4M3, whose range
- * is small, may stand under one f32 of the whole tensor, s = T * stored (NVFP4).
+ * is two-level too, m = M * j. (K-quants, double quantization.) Plain scales of F8_E4M3, whose
+ * range is small, may stand under one f32 of the whole tensor, s = T * stored (NVFP4).
  *
  * All arithmetic is f32 in the order written, each operation rounded (docs/container.md repeats it
  * for decoders). s and m are rounded to their stored dtype before any code is chosen. */
@@ -95,13 +95,13 @@ double mc_grid_error(const mc_grid *grid, mc_params p, mc_grid_group group, floa
  * the scale that spans it is the largest that its dtype holds, absmax / (span * 448). A larger one,
  * asked for later, saturates. Other grids stay as they are.
  *
- * While it is 0, mc_grid_fit() takes each row for a tensor of its own: enough for a search, but what
- * is to be stored needs it (mc_quantize() refuses). */
+ * While it is 0, mc_grid_fit() takes each row for a tensor of its own: enough for a search, but
+ * what is to be stored needs it (mc_quantize() refuses). */
 void mc_grid_set_tensor_scale(mc_grid *grid, float absmax);
 
 typedef enum {
-    MC_FIT_RANGE,  /* spread the codes over the range of the weights; floats under F8_E8M0: the power
-                      of two of the OCP MX formats, one up where the fraction is 1.75 or more */
+    MC_FIT_RANGE,  /* spread the codes over the range of the weights; floats under F8_E8M0: the
+                      power of two of the OCP MX formats, one up where the fraction is 1.75 or more */
     MC_FIT_SEARCH, /* the least sum of importance * |w - v|^norm; never worse than the range */
 } mc_fit_kind;
 
@@ -134,8 +134,8 @@ mc_status mc_grid_fit(const mc_grid *grid, mc_fit fit, const float *w, const flo
 mc_status mc_grid_refit_sub(const mc_grid *grid, mc_fit fit, mc_grid_group group, mc_super super,
                             mc_params *p, mc_sub *sub, mc_err *err);
 
-/* Rounds a scale to the grid's scale dtype: never to zero, MC_E_UNSUPPORTED when it overflows (under
- * a tensor's scale it saturates). */
+/* Rounds a scale to the grid's scale dtype: never to zero, MC_E_UNSUPPORTED when it overflows
+ * (under a tensor's scale it saturates). */
 mc_status mc_grid_store_scale(const mc_grid *grid, float wanted, float *stored, mc_err *err);
 
 /* The same for an offset, which may be zero. */

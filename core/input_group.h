@@ -1,5 +1,6 @@
 /* Sites that take one and the same value: what they share is collected once (moments, scales), and
- * a transform of the value must suit them all. Embeddings, whose inputs are indices, are in none. */
+ * a transform of the value must suit them all. Embeddings are in none: their inputs are
+ * indices. */
 #ifndef MC_CORE_INPUT_GROUP_H
 #define MC_CORE_INPUT_GROUP_H
 

@@ -59,7 +59,8 @@ static unsigned char highest_bit(unsigned char differ)
 }
 
 /* Puts `fork`, one of whose sides is the new leaf, where forks above it differ earlier. */
-static void insert(mc_onnx_names *n, const mc_onnx_names_leaf *l, mc_onnx_names_fork fork, uint32_t leaf)
+static void insert(mc_onnx_names *n, const mc_onnx_names_leaf *l, mc_onnx_names_fork fork,
+                   uint32_t leaf)
 {
     uint32_t *at = &n->root;
     while (!(*at & LEAF)) {
@@ -74,8 +75,8 @@ static void insert(mc_onnx_names *n, const mc_onnx_names_leaf *l, mc_onnx_names_
     *at = leaf;
 }
 
-mc_onnx_names_result mc_onnx_names_add(mc_onnx_names *names, mc_arena *mem, const char *name, size_t length,
-                             mc_id id)
+mc_onnx_names_result mc_onnx_names_add(mc_onnx_names *names, mc_arena *mem, const char *name,
+                                       size_t length, mc_id id)
 {
     if (length >= UINT32_MAX || !grow(names, mem)) return MC_NAMES_FULL;
     const mc_onnx_names_leaf new = {name, length, id};
@@ -90,7 +91,8 @@ mc_onnx_names_result mc_onnx_names_add(mc_onnx_names *names, mc_arena *mem, cons
         if (i == most) return MC_NAMES_THERE;
         const unsigned char differ =
             byte_of(name, length, i) ^ byte_of(near->name, near->length, i);
-        insert(names, &new, (mc_onnx_names_fork){.byte = (uint32_t)i, .bit = highest_bit(differ)}, leaf);
+        insert(names, &new, (mc_onnx_names_fork){.byte = (uint32_t)i, .bit = highest_bit(differ)},
+               leaf);
     }
     names->leaf[leaf] = new;
     names->leaves++;

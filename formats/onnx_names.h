@@ -32,7 +32,7 @@ mc_id mc_onnx_names_find(const mc_onnx_names *names, const char *name, size_t le
 typedef enum { MC_NAMES_ADDED, MC_NAMES_THERE, MC_NAMES_FULL } mc_onnx_names_result;
 
 /* The name is not copied. MC_NAMES_FULL: `mem` is. */
-mc_onnx_names_result mc_onnx_names_add(mc_onnx_names *names, mc_arena *mem, const char *name, size_t length,
-                             mc_id id);
+mc_onnx_names_result mc_onnx_names_add(mc_onnx_names *names, mc_arena *mem, const char *name,
+                                       size_t length, mc_id id);
 
 #endif

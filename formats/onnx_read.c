@@ -155,7 +155,8 @@ static mc_status name_apart(reading *b)
     if (!last || !again) return mc_no_room(b->err, "the list of tensors");
     for (size_t i = 0; i < n; i++) {
         const char *name = b->r.tensor[i].name;
-        const mc_onnx_names_result got = mc_onnx_names_add(&names, &work, name, strlen(name), (mc_id)i);
+        const mc_onnx_names_result got =
+            mc_onnx_names_add(&names, &work, name, strlen(name), (mc_id)i);
         if (got == MC_NAMES_FULL) return mc_no_room(b->err, "the list of tensors");
         again[i] = got == MC_NAMES_THERE;
     }
@@ -167,7 +168,8 @@ static mc_status name_apart(reading *b)
         for (mc_onnx_names_result got = MC_NAMES_THERE; got != MC_NAMES_ADDED;) {
             mc_arena mem = *b->r.mem;
             const char *name = mc_format(&mem, "%s#%u", t->name, ++*number);
-            got = name ? mc_onnx_names_add(&names, &work, name, strlen(name), (mc_id)i) : MC_NAMES_FULL;
+            got = name ? mc_onnx_names_add(&names, &work, name, strlen(name), (mc_id)i)
+                       : MC_NAMES_FULL;
             if (got == MC_NAMES_FULL) return mc_no_room(b->err, "the list of tensors");
             if (got == MC_NAMES_ADDED) *b->r.mem = mem, t->name = name;
         }

@@ -16,7 +16,7 @@
       "two forward passes with 4 n^2 per token, n^3 per group, m n^2 per matrix",              \
       "Shen et al. 2025 (QuartDepth), its closed form")                                        \
     X(bias, 0, false, "biases that undo the mean error of each output", "calibration data",    \
-      "m n per matrix", "Nagel et al. 2019 (DFQ), empirical bias correction")                                    \
+      "m n per matrix", "Nagel et al. 2019 (DFQ), empirical bias correction")                  \
     /* end */
 
 typedef enum {

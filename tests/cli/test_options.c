@@ -302,7 +302,7 @@ Test(messages, of_values)
 {
     refused("quantize --group 0", "--group 0: allowed: 1 to 4294967295, channel, tensor");
     refused("quantize --group row", "--group row: allowed: 1 to 4294967295, channel, tensor");
-    refused("quantize --sym-grid half", "--sym-grid half: allowed: full, restricted");
+    refused("quantize --sym-grid half", "--sym-grid half: allowed: full, restricted, positive");
     refused("quantize --zero none", "--zero none: allowed: integer, float");
     refused("quantize --scale-dtype f8", "--scale-dtype f8: allowed: f16, bf16, f32, e8m0, e4m3, "
                                          "e4m3xf32, or kBxG with B 4 to 8 and G 2 to 256");
@@ -310,10 +310,11 @@ Test(messages, of_values)
     for (size_t i = 0; i < sizeof two_level / sizeof two_level[0]; i++) {
         char line[64], message[160];
         snprintf(line, sizeof line, "quantize --scale-dtype %s", two_level[i]);
-        snprintf(message, sizeof message,
-                 "--scale-dtype %s: allowed: f16, bf16, f32, e8m0, e4m3, e4m3xf32, or kBxG with B 4 "
-                 "to 8 and G 2 to 256",
-                 two_level[i]);
+        snprintf(
+            message, sizeof message,
+            "--scale-dtype %s: allowed: f16, bf16, f32, e8m0, e4m3, e4m3xf32, or kBxG with B 4 "
+            "to 8 and G 2 to 256",
+            two_level[i]);
         refused(line, message);
     }
     refused("quantize --target mars", "--target mars: allowed: generic");

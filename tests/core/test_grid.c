@@ -112,8 +112,8 @@ static unsigned defined_int_code(const mc_grid *grid, mc_params p, float w)
 }
 
 /* The least distance, compared as 2w against the sum of two values, which is exact in double; of
- * equal distances the smaller code, or that of the float with an even last bit. (Levels whose values
- * coincide are one level.) */
+ * equal distances the smaller code, or that of the float with an even last bit. (Levels whose
+ * values coincide are one level.) */
 static unsigned defined_table_code(const mc_grid *grid, mc_params p, float w)
 {
     unsigned best = 0;

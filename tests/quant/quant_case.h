@@ -161,8 +161,8 @@ static inline mc_grid table_grid(const char *name, mc_offset offset, mc_dtype sc
 
 enum { MOST_GRIDS = 3072 };
 
-/* Every meaningful combination of levels, offset, scale dtype and the rest. What a tensor's scale is
- * only a tensor can say. */
+/* Every meaningful combination of levels, offset, scale dtype and the rest. What a tensor's scale
+ * is only a tensor can say. */
 static inline size_t every_grid(mc_grid out[MOST_GRIDS])
 {
     static const mc_dtype dtype[] = {MC_F16, MC_BF16, MC_F32, MC_F8_E8M0, MC_F8_E4M3};
