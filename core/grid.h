@@ -101,7 +101,8 @@ void mc_grid_set_tensor_scale(mc_grid *grid, float absmax);
 
 typedef enum {
     MC_FIT_RANGE,  /* spread the codes over the range of the weights; floats under F8_E8M0: the
-                      power of two of the OCP MX formats, one up where the fraction is 1.75 or more */
+                      power of two of the OCP MX formats, one up where the fraction is 1.75 or
+                      more */
     MC_FIT_SEARCH, /* the least sum of importance * |w - v|^norm; never worse than the range */
 } mc_fit_kind;
 

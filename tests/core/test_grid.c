@@ -202,6 +202,7 @@ Test(grid, table_codes_are_the_nearest_values)
                                         "e2m1",   "e4m3",    "e5m2"};
     for (size_t k = 0; k < 7; k++) {
         for (size_t i = 0; i < TRIED; i++) {
+            if (k > 4 && i % 4 != 3) continue; /* many levels: ties among subnormals, and without */
             const mc_grid plain = table_grid(names[k], MC_OFFSET_NONE);
             const mc_grid free_offset = table_grid(names[k], MC_OFFSET_FREE);
             mc_params p = tried[i];

@@ -7,7 +7,7 @@
 
 /* ---- GPTQ, column by column ---- */
 
-enum { N = 320, ROWS = 12, GROUP = 16, MOST_SUPERS = N / GROUP };
+enum { N = 320, ROWS = 8, GROUP = 16, MOST_SUPERS = N / GROUP };
 
 /* The inverse of the damped Gram, by Gauss-Jordan. */
 static void invert(const double *gram, double damp, double *inverse)
@@ -38,13 +38,14 @@ static void invert(const double *gram, double damp, double *inverse)
     }
 }
 
-/* What is left of the inverse without columns 0..j: row j of it is what GPTQ adds errors by. */
-static void eliminate(double *inverse, size_t j)
+/* Row j becomes what is left of it without columns 0..j - 1: by it GPTQ adds the error of column j. */
+static void eliminate(double *inverse)
 {
-    for (size_t r = j + 1; r < N; r++) {
-        const double factor = inverse[r * N + j] / inverse[j * N + j];
-        for (size_t c = j; c < N; c++) inverse[r * N + c] -= factor * inverse[j * N + c];
-    }
+    for (size_t j = 0; j < N; j++)
+        for (size_t r = j + 1; r < N; r++) {
+            const double factor = inverse[r * N + j] / inverse[j * N + j];
+            for (size_t c = j; c < N; c++) inverse[r * N + c] -= factor * inverse[j * N + c];
+        }
 }
 
 typedef struct {
@@ -75,7 +76,7 @@ static void begin(const mc_grid *grid, const double *w, size_t column, size_t ro
     cr_assert_eq(status, MC_OK, "%s", err.text);
 }
 
-static void sweep(const mc_grid *grid, const float *weights, double *inverse, swept *to)
+static void sweep(const mc_grid *grid, const float *weights, const double *inverse, swept *to)
 {
     static double w[ROWS][N];
     for (size_t i = 0; i < ROWS * N; i++) w[i / N][i % N] = (double)weights[i];
@@ -89,17 +90,15 @@ static void sweep(const mc_grid *grid, const float *weights, double *inverse, sw
             const double error = (w[r][j] - value) / inverse[j * N + j];
             for (size_t c = j; c < N; c++) w[r][c] -= error * inverse[j * N + c];
         }
-        eliminate(inverse, j);
     }
 }
 
 /* Sums are taken in another order, so that a weight on the edge may fall to the other side, and
  * what follows it in its row with it. */
-static void expect_sweep(mc_grid grid, const float *w, const mc_moments *moments)
+static void expect_sweep(mc_grid grid, const float *w, const mc_moments *moments,
+                         const double *inverse)
 {
-    static double inverse[N * N];
     static swept wanted;
-    invert(moments->gram, 0.01, inverse);
     sweep(&grid, w, inverse, &wanted);
     const quant_case c = {.setup = "gptq:order=0",
                           .grid = grid,
@@ -132,21 +131,23 @@ static void expect_sweep(mc_grid grid, const float *w, const mc_moments *moments
 Test(k_scales, of_gptq_are_frozen_at_the_first_column_and_filled_from_compensated_weights)
 {
     static float w[ROWS * N];
-    static double gram[N * N];
+    static double gram[N * N], inverse[N * N];
     fill_weights(w, ROWS * N, 31);
-    gram_of_rows(N, 1500, 32, (gram_sums){.gram = gram});
-    const mc_moments moments = {.n = N, .groups = 1, .rows = 1500, .gram = gram};
+    gram_of_rows(N, 1200, 32, (gram_sums){.gram = gram});
+    const mc_moments moments = {.n = N, .groups = 1, .rows = 1200, .gram = gram};
+    invert(gram, 0.01, inverse);
+    eliminate(inverse);
     for (int offset = MC_OFFSET_NONE; offset <= MC_OFFSET_FREE; offset++)
         for (unsigned super = 4; super <= 16; super *= 2) { /* 64, 128 and 256 columns */
             mc_grid grid = int_grid(3, (mc_offset)offset, MC_F16);
             grid.sub_bits = 6;
             grid.super = super;
-            expect_sweep(grid, w, &moments);
+            expect_sweep(grid, w, &moments, inverse);
         }
     mc_grid table = table_grid("nf4", MC_OFFSET_NONE, MC_F32);
     table.sub_bits = 4;
     table.super = 10; /* ends inside a block */
-    expect_sweep(table, w, &moments);
+    expect_sweep(table, w, &moments, inverse);
 }
 
 /* ---- double quantization ---- */
