@@ -27,7 +27,7 @@
       "--w4a8 --act=static --observer=percentile:p=99.999 "                                    \
       "--method=smoothquant:alpha=0+compensate+gptq",                                          \
       "4-bit weights, static 8-bit activations: integer devices")                              \
-    X("w4a4", "--w4a4 --group=channel --method=rotate:r4=1+compensate+gptq",                   \
+    X("w4a4", "--w4a4 --group=channel --method=cle+rotate:r4=1+compensate+gptq",                   \
       "4-bit weights and activations on devices that rotate online")                           \
     X("kv4", "--w8a16kv4 --group=channel --method=rtn", "a 4-bit cache of keys and values")    \
     X("ternary", "--w1.58a8 --method=ternary", "three levels, for models trained for them")    \

@@ -38,10 +38,23 @@ static size_t fence(unsigned char *start, size_t bytes, size_t left)
     return gap;
 }
 
-/* The next owner of these addresses starts clean. */
+/* The next owner of these addresses starts clean. What the sanitizer notes of them lies in pages of
+ * its own, zeros for clean; of a large region they are given back whole instead of written. */
 static void unfence(void *base, size_t bytes)
 {
-    __asan_unpoison_memory_region(base, bytes);
+    size_t scale, offset;
+    __asan_get_shadow_mapping(&scale, &offset);
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = ((uintptr_t)base >> scale) + offset;
+    const uintptr_t from = (first + page - 1) / page * page;
+    const uintptr_t to = (first + (bytes >> scale)) / page * page;
+    if (to <= from || madvise((void *)from, to - from, MADV_DONTNEED) != 0) {
+        __asan_unpoison_memory_region(base, bytes);
+        return;
+    }
+    const size_t head = (from - first) << scale, tail = (to - first) << scale;
+    __asan_unpoison_memory_region(base, head);
+    __asan_unpoison_memory_region((unsigned char *)base + tail, bytes - tail);
 }
 #else
 enum { STRETCH = 1 };

@@ -1,4 +1,5 @@
-/* Cross-layer equalization (Nagel et al. 2019, DFQ, eq. 11): with r1 the largest weight of an
+/* Cross-layer equalization (Nagel et al. 2019, DFQ, eq. 11), of convolutions and of what attention
+ * and gates pass on channel by channel (v to o, up to down): with r1 the largest weight of an
  * output, r2 that of the input it becomes, s = r1 / sqrt(r1 r2) makes both sqrt(r1 r2). A depthwise
  * convolution between two others is equalized with them, all three to (r1 r2 r3)^(1/3). Pairs share
  * layers, so that sweeps over all of them go on until scales stand still.
@@ -89,7 +90,7 @@ static const mc_place *place_before(const sweeper *w, const mc_place *place)
 
 static bool fits(const sweeper *w, const mc_place *place)
 {
-    return place->kind == MC_PLACE_CONV && mc_scale_is_stored(w->job, place);
+    return place->kind != MC_PLACE_NORM && mc_scale_is_stored(w->job, place);
 }
 
 static mc_status add_pair(sweeper *w, const mc_place *place, mc_arena *mem, mc_err *err)

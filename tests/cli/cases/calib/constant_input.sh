@@ -9,7 +9,7 @@ for name, byte in ("same", b"\x00\x00\x00\x3f"), ("zeros", b"\x00\x00\x00\x00"):
         file.write(head + byte * 2048)
 PY
 for data in same zeros; do
-    for method in imatrix gptq compensate+gptq adaround smoothquant+gptq awq+gptq gptq+bias; do
+    for method in imatrix gptq compensate+gptq adaround flexround gptq+bias; do
         mcompress quantize --w4a8 --group 32 --act static --calib $data.npy --method $method --force --quiet m.onnx out.bin \
             --require 'min_tensor_sqnr_db>=10' && echo "$data, $method"
     done

@@ -6,7 +6,7 @@ refused() {
     mcompress quantize "$@" --quiet "$tinylm" out.bin
     echo "exit $?" >&2
 }
-printf '{"context": "a", "choices": ["b", "c"], "answer": 0}\n' >questions.jsonl
+printf '{"context": "a", "choices": [" b", " c"], "answer": 0}\n' >questions.jsonl
 cp "$tinylm/eval.txt" text.txt
 
 refused --w4a16 --method gptq
