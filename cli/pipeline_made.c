@@ -152,5 +152,8 @@ mc_status mc_made_load_kept(mc_made *made, mc_err *err)
 
 void mc_made_release(const mc_made *made)
 {
+    const mc_model *model = made->plan->model;
     mc_region_release(&made->file);
+    for (size_t i = 0; i < model->sources; i++)
+        mc_map_release(&model->source[i].map, 0, model->source[i].map.size);
 }

@@ -67,7 +67,7 @@ mc_status mc_made_begin_codes(mc_made *made, size_t entry, mc_err *err);
 /* Loads what was edited and is kept. */
 mc_status mc_made_load_kept(mc_made *made, mc_err *err);
 
-/* Pages of codes may leave memory. */
+/* Pages of codes and of the source may leave memory. */
 void mc_made_release(const mc_made *made);
 
 #endif

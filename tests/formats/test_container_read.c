@@ -50,6 +50,7 @@ static void expect_same_qmat(const mc_qmat *q, const mc_qmat *back, const char *
 {
     const size_t groups = q->rows * mc_qmat_groups(q), supers = q->rows * mc_qmat_supers(q);
     cr_assert_arr_eq(back->code, q->code, q->rows * q->cols, "%s: codes", name);
+    cr_assert_eq(back->grid.tensor_scale, q->grid.tensor_scale, "%s: scale of the tensor", name);
     for (size_t i = 0; i < groups; i++) {
         cr_assert_eq(back->params[i].scale, q->params[i].scale, "%s: scale %zu", name, i);
         cr_assert_eq(back->params[i].offset, q->params[i].offset, "%s: offset %zu", name, i);
@@ -117,6 +118,7 @@ static void expect_everything(const mc_container *c, const container_builder *b)
         cr_assert_eq(out->grid.restricted, in->grid.restricted);
         cr_assert_eq(out->grid.negative_scale, in->grid.negative_scale);
         cr_assert_eq(out->grid.scale_dtype, in->grid.scale_dtype);
+        cr_assert_eq(out->grid.tensor_scaled, in->grid.tensor_scaled);
         cr_assert_eq(out->grid.sub_bits, in->grid.sub_bits);
         cr_assert_eq(out->grid.super, in->grid.super);
         mc_qmat q, back;

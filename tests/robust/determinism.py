@@ -41,7 +41,7 @@ def same(name, a, b):
 
 
 recipes = [["--w4a8"], ["--w4a8", "--method", "rtn"], ["--w3a8", "--asym", "--group", "64"], ["--w2a8", "--method", "hqq"],
-           ["--w1.58a8"]]
+           ["--w1.58a8"], ["--preset", "nvfp4"]]
 for recipe in recipes:
     text = " ".join(recipe)
     one = quantized(*recipe, "--threads", "1")

@@ -19,6 +19,8 @@ SCHEMES = [
     ["--w5a16kv4", "--group", "tensor"],
     ["--w4a4", "--levels", "nf4", "--scale-dtype", "bf16"],
     ["--w4a16", "--scale-dtype", "k6x8"],
+    ["--preset", "nvfp4"],
+    ["--w8a16", "--levels", "e4m3", "--scale-dtype", "e8m0", "--group", "32"],
     ["--w8a8", "--bits", "down_proj=6", "--keep", "v_proj", "--align", "4096"],
 ]
 

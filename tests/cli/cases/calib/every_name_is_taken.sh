@@ -1,6 +1,6 @@
 #!/bin/sh
 # What `methods` lists is what options take.
-tinylm=$MC_SOURCE_DIR/examples/tinylm
+ln -s "$MC_SOURCE_DIR/examples/tinylm" tinylm
 mcompress methods --json >methods.json
 python3 - <<'PY' >names
 import json
@@ -13,5 +13,5 @@ for one in lists["presets"]:
 PY
 while read -r name options; do
     # shellcheck disable=SC2086 # words
-    mcompress quantize $options --calib "$tinylm/eval.txt" --dry-run "$tinylm" out.bin >/dev/null && echo "$name"
+    mcompress quantize $options --calib tinylm/eval.txt --dry-run tinylm out.bin >/dev/null && echo "$name"
 done <names

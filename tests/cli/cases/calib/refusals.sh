@@ -1,13 +1,13 @@
 #!/bin/sh
 # What cannot work, or would do nothing, is said before any work.
-tinylm=$MC_SOURCE_DIR/examples/tinylm
+ln -s "$MC_SOURCE_DIR/examples/tinylm" tinylm
 refused() {
     echo "mcompress quantize $*" >&2
-    mcompress quantize "$@" --quiet "$tinylm" out.bin
+    mcompress quantize "$@" --quiet tinylm out.bin
     echo "exit $?" >&2
 }
 printf '{"context": "a", "choices": [" b", " c"], "answer": 0}\n' >questions.jsonl
-cp "$tinylm/eval.txt" text.txt
+cp tinylm/eval.txt text.txt
 
 refused --w4a16 --method gptq
 refused --w4a16 --preset balanced
@@ -30,4 +30,4 @@ refused --w4a16 --calib text.txt --method gptq:dampp=0.1
 refused --w4a16 --calib text.txt --method gtpq
 refused --w4a16 --calib text.txt --preset blanced
 refused --w4a16 --method cle+rtn
-ls
+rm tinylm; ls
