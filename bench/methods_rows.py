@@ -81,8 +81,8 @@ YARDSTICK = {
 
 def yardstick_rows():
     for setting in YARDSTICK:
-        grid = () if "asym" in setting else ("--sym-grid", "restricted")
-        for method in ("rtn", "mse"):
+        for method in ("rtn", "mse"):  # the reference scales by max / (2^(b-1) - 1), and lets searched scales clip to -2^(b-1)
+            grid = () if "asym" in setting else ("--sym-grid", "restricted" if method == "rtn" else "positive")
             yield Row("yardstick", "tinylm", setting, W[setting], method, grid)
 
 
@@ -94,7 +94,7 @@ OUTLIER_SETTINGS = {  # setting: (scheme, rounding)
     "W8A8 static": (("--w8a8", "--group", "channel", "--act", "static"), "rtn"),
     "W4A8 static": (("--w4a8", "--group", "32", "--act", "static"), "compensate+gptq"),
 }
-OUTLIER_TRANSFORMS = ("", "smoothquant:alpha=0+", "awq+", "rotate+", "rotate:r4=1+")
+OUTLIER_TRANSFORMS = ("", "smoothquant:alpha=0+", "awq+", "cle+", "rotate+", "rotate:r4=1+", "cle+rotate:r4=1+")
 OUTLIER_TOKENS, OUTLIER_WINDOWS = 32768, 60
 
 
@@ -103,7 +103,7 @@ def outlier_rows():
         for model in ("tinylm", "outliers"):
             for transform in OUTLIER_TRANSFORMS:
                 method = transform + rounding
-                free = method in NO_DATA or method == "rotate:r4=1+rtn"
+                free = method in NO_DATA or method.endswith("rotate:r4=1+rtn")
                 samples = 0 if free and "static" not in setting else OUTLIER_TOKENS
                 yield Row("outliers", model, setting, scheme, method, (), samples, OUTLIER_WINDOWS)
 
@@ -111,8 +111,8 @@ def outlier_rows():
 # ---- convolutions ----
 
 STATIC = ("--group", "channel", "--act", "static")
-KEEPS_ALL = ("--act-asym", "--observer", "minmax")  # zeros: what follows a ReLU would waste half of the codes
-CUTS = ("--act-asym", "--observer", "mse")
+KEEPS_ALL = ("--observer", "minmax")
+CUTS = ("--observer", "mse")
 CNN = {  # setting: (scheme, activations)
     "W8A8": (("--w8a8", *STATIC), KEEPS_ALL), "W4A8": (("--w4a8", *STATIC), KEEPS_ALL),
     "W3A8": (("--w3a8", *STATIC), KEEPS_ALL), "W4A4": (("--w4a4", *STATIC), CUTS),
@@ -127,8 +127,8 @@ BEST_CNN = "batchnorm+compensate+gptq"
 
 def observed_rows():
     """Ways to choose scales of activations, on the same weights."""
-    kinds = [(*zero, "--observer", name) for zero in ((), ("--act-asym",)) for name in OBSERVERS]
-    kinds += [("--act-asym", "--act-per-channel"), ("--act-pow2", "--observer", "minmax")]
+    kinds = [(*zero, "--observer", name) for zero in ((), ("--act-sym",)) for name in OBSERVERS]
+    kinds += [("--act-per-channel",), ("--act-pow2", "--observer", "minmax")]
     for setting in ("W8A8", "W4A4"):
         for kind in kinds:
             yield Row("resnet8 activations", "resnet8", setting, CNN[setting][0], BEST_CNN, kind, SAMPLES["resnet8"])
@@ -182,7 +182,7 @@ def one(table, **of):
 def outlier_goals():
     for setting, (_, rounding) in OUTLIER_SETTINGS.items():
         plain = one("outliers", model="tinylm", setting=setting, method=rounding)
-        for transform in ("smoothquant:alpha=0+", "awq+", "rotate:r4=1+"):
+        for transform in ("smoothquant:alpha=0+", "awq+", "cle+rotate:r4=1+"):
             row = one("outliers", model="outliers", setting=setting, method=transform + rounding)
             yield Goal(f"outliers {setting}, {transform[:-1]}: KL, times plain", row, "kl_mean", "<=", 2.0 if "static" in setting else 1.2, plain)
 

@@ -143,6 +143,9 @@ static void pass_source(const job *j, mc_work work, uint64_t end)
         mc_hash_lanes_passed(j->lanes, t->source, at + end);
 }
 
+/* Codes that were written are not read again: after so many pieces their pages are given back. */
+enum { RELEASE_EVERY = 64 };
+
 static mc_status take(void *context, size_t i, void *slot, mc_err *err)
 {
     const job *j = context;
@@ -153,6 +156,7 @@ static mc_status take(void *context, size_t i, void *slot, mc_err *err)
     source_range(j->plan, work, &from, &bytes);
     pass_source(j, work, from + bytes);
     mc_progress_add(j->progress, bytes);
+    if (j->made && i % RELEASE_EVERY == RELEASE_EVERY - 1) mc_region_release(&j->made->file);
     return MC_OK;
 }
 

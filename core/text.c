@@ -156,11 +156,12 @@ void mc_text_close(mc_text *text)
 
 void mc_text_add_short(mc_text *text, double value)
 {
-    enum { DIGITS = 6, MOST = 12 };
+    enum { DIGITS = 6, MOST = 17 };
     double scaled = value < 0.0 ? -value : value, limit = 1.0;
     int decimals = 0;
     for (int i = 1; i < DIGITS; i++) limit *= 10.0;
-    for (; decimals < MOST && scaled < limit && scaled != (double)(int64_t)scaled; decimals++)
-        scaled *= 10.0;
+    for (; decimals < MOST && scaled < limit; decimals++) scaled *= 10.0;
+    int64_t digits = decimals ? (int64_t)(scaled + 0.5) : 0; /* at most 10 * limit */
+    for (; decimals > 0 && digits % 10 == 0; decimals--) digits /= 10;
     mc_text_add_fixed(text, value, decimals);
 }

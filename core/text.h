@@ -32,7 +32,8 @@ void mc_text_add_repeated(mc_text *text, char c, size_t n);
  * number. A value that rounds to zero has no sign. */
 void mc_text_add_fixed(mc_text *text, double value, int decimals);
 
-/* The same with as few decimals as six significant digits need, none that say nothing. */
+/* The same with as few decimals as six significant digits need, at most 17, none that say nothing:
+ * 0.07, 1234.5, 0. */
 void mc_text_add_short(mc_text *text, double value);
 
 /* "812 B", "9.12 KiB", "12.7 MiB": powers of 1024, as memory and flash are counted. mc_size_text

@@ -204,9 +204,9 @@ void mc_weight_store(const mc_weight_spec *spec, mc_weight_place place,
     to[MCPK_W_OFFSET] = (unsigned char)g->offset;
     to[MCPK_W_SCALE_DTYPE] = (unsigned char)g->scale_dtype;
     to[MCPK_W_FLAGS] |= (unsigned char)((g->restricted ? MCPK_WEIGHT_RESTRICTED : 0) |
-                                       (g->negative_scale ? MCPK_WEIGHT_NEGATIVE_SCALE : 0) |
-                                       (g->tensor_scaled ? MCPK_WEIGHT_TENSOR_SCALE : 0) |
-                                       (spec->transposed ? MCPK_WEIGHT_TRANSPOSED : 0));
+                                        (g->negative_scale ? MCPK_WEIGHT_NEGATIVE_SCALE : 0) |
+                                        (g->tensor_scaled ? MCPK_WEIGHT_TENSOR_SCALE : 0) |
+                                        (spec->transposed ? MCPK_WEIGHT_TRANSPOSED : 0));
     to[MCPK_W_SUB_BITS] = (unsigned char)g->sub_bits;
     mc_store_u64le(to + MCPK_W_GROUP, spec->group);
     mc_store_u32le(to + MCPK_W_SUPER, g->super);
@@ -224,8 +224,7 @@ static mc_status load_grid(const unsigned char *from, mc_weight_spec *spec, mc_e
         return mc_fail(err, MC_E_UNSUPPORTED, "offset kind %u is unknown", offset);
     if (flags & ~(unsigned)MCPK_WEIGHT_FLAGS)
         return mc_fail(err, MC_E_UNSUPPORTED, "flags 0x%02x are unknown", flags);
-    if (!is_dtype(dtype))
-        return mc_fail(err, MC_E_UNSUPPORTED, "scale dtype %u is unknown", dtype);
+    if (!is_dtype(dtype)) return mc_fail(err, MC_E_UNSUPPORTED, "scale dtype %u is unknown", dtype);
     spec->group = mc_load_u64le(from + MCPK_W_GROUP);
     spec->transposed = flags & MCPK_WEIGHT_TRANSPOSED;
     spec->edited = flags & MCPK_WEIGHT_EDITED;
@@ -254,8 +253,7 @@ mc_status mc_weight_load(const unsigned char *from, mc_weight_spec *spec, mc_wei
     };
     if (form != MC_FORM_DENSE && form != MC_FORM_QUANTIZED)
         return mc_fail(err, MC_E_UNSUPPORTED, "form %u is unknown", form);
-    if (!is_dtype(dtype))
-        return mc_fail(err, MC_E_UNSUPPORTED, "dtype %u is unknown", dtype);
+    if (!is_dtype(dtype)) return mc_fail(err, MC_E_UNSUPPORTED, "dtype %u is unknown", dtype);
     if (ndim > MC_MAX_DIMS)
         return mc_fail(err, MC_E_MISMATCH, "%u dimensions, at most %d", ndim, MC_MAX_DIMS);
     *spec = (mc_weight_spec){

@@ -69,3 +69,26 @@ Test(qmat, values_are_read_at_their_group)
         }
     }
 }
+
+Test(qmat, rows_of_it_are_a_matrix_that_shares_its_numbers)
+{
+    const mc_grid grids[] = {
+        {.levels = mc_levels_int(4), .scale_dtype = MC_F16},
+        {.levels = mc_levels_int(4), .scale_dtype = MC_F16, .sub_bits = 6, .super = 8}};
+    for (size_t g = 0; g < 2; g++) {
+        mc_region region;
+        mc_err err = {0};
+        mc_qmat q = shaped(grids[g], 5, 32 * 11, 32);
+        cr_assert_eq(mc_region_open(&region, 1 << 16, &err), MC_OK);
+        cr_assert_eq(mc_qmat_alloc(&q, &region.arena, &err), MC_OK);
+        const mc_qmat part = mc_qmat_rows(&q, 2, 3);
+        cr_expect_eq(part.rows, 3u);
+        cr_expect(part.cols == q.cols && part.group == q.group);
+        cr_expect_eq(part.grid.levels, q.grid.levels);
+        cr_expect_eq(part.code, q.code + 2 * q.cols);
+        cr_expect_eq(part.params, q.params + 2 * 11);
+        if (g == 0) cr_expect(!part.sub && !part.super);
+        if (g == 1) cr_expect(part.sub == q.sub + 2 * 11 && part.super == q.super + 2 * 2);
+        mc_region_close(&region);
+    }
+}

@@ -163,3 +163,57 @@ Test(text, counts_sizes_in_powers_of_1024)
                          (unsigned long long)cases[i].bytes, size);
     }
 }
+
+static void expect_short(double value, const char *wanted)
+{
+    mc_text text;
+    mc_text_open(&text);
+    mc_text_add_short(&text, value);
+    char *got = mc_text_take(&text);
+    cr_assert_not_null(got);
+    cr_expect_str_eq(got, wanted, "%.17g: %s, not %s", value, got, wanted);
+    free(got);
+}
+
+Test(text, short_numbers_have_six_digits_and_no_idle_zeros)
+{
+    expect_short(0.0, "0");
+    expect_short(-0.0, "0");
+    expect_short(3.0, "3");
+    expect_short(0.5, "0.5");
+    expect_short(-0.25, "-0.25");
+    expect_short(0.07, "0.07"); /* 7.000000000000001 hundredths */
+    expect_short(0.01, "0.01");
+    expect_short(0.001, "0.001");
+    expect_short(9.0664, "9.0664");
+    expect_short(1.0 / 3.0, "0.333333");
+    expect_short(0.9999999, "1");
+    expect_short(99999.95, "100000");
+    expect_short(1234.5, "1234.5");
+    expect_short(123456.7, "123457");
+    expect_short(1e6, "1000000");
+    expect_short(4503599627370497.5, "4503599627370498");
+    expect_short(1e-13, "0.0000000000001");
+    expect_short(-2.5e-16, "-0.00000000000000025");
+    expect_short(1e-18, "0");
+    expect_short(1e300 * 1e300, "inf");
+    expect_short(-1e300 * 1e300, "-inf");
+    expect_short((double)NAN, "nan");
+}
+
+/* What it leaves out is less than half a unit of the sixth digit. */
+Test(text, short_numbers_are_near)
+{
+    for (int i = -90; i <= 60; i++) {
+        const double value = pow(10.0, i / 10.0) * 1.2345678;
+        mc_text text;
+        mc_text_open(&text);
+        mc_text_add_short(&text, value);
+        char *got = mc_text_take(&text);
+        cr_assert_not_null(got);
+        cr_expect_leq(fabs(strtod(got, NULL) - value), 0.5000001e-5 * value, "%.17g: %s", value,
+                      got);
+        cr_expect_leq(strlen(got), 17u, "%s", got);
+        free(got);
+    }
+}

@@ -219,3 +219,49 @@ Test(weight, the_transpose_takes_the_last_of_many_dimensions_as_rows)
     cr_expect_eq(w.rows, 10);
     cr_expect_eq(w.cols, 256);
 }
+
+/* Codes drawn, groups of 4 columns: any stretch of elements is what the places say one by one. */
+static void expect_decoded(mc_weight_spec spec)
+{
+    enum { ROWS = 6, COLS = 8, N = ROWS * COLS };
+    static uint8_t code[N];
+    static mc_params params[N / 4];
+    const mc_weight_shape shape = mc_weight_code_shape(&spec);
+    for (size_t i = 0; i < N; i++) code[i] = (uint8_t)(i * 7 % 16);
+    for (size_t i = 0; i < N / 4; i++) params[i] = (mc_params){.scale = (float)(i + 1), .zero = 8};
+    const mc_qmat q = {.grid = spec.grid,
+                       .rows = (size_t)shape.rows,
+                       .cols = (size_t)shape.cols,
+                       .group = (size_t)shape.group,
+                       .code = code,
+                       .params = params};
+    for (size_t first = 0; first <= N; first++) {
+        for (size_t count = 0; first + count <= N; count++) {
+            float out[N + 1];
+            out[count] = 0.5f; /* no number of this grid */
+            mc_weight_decode(&spec, &q, first, count, out);
+            for (size_t i = 0; i < count; i++) {
+                const size_t at = first + i;
+                const size_t place = spec.transposed ? at % ROWS * COLS + at / ROWS : at;
+                cr_assert_eq(out[i], mc_qmat_value(&q, place / q.cols, place % q.cols),
+                             "%zu of [%zu, + %zu)", at, first, count);
+            }
+            cr_assert_eq(out[count], 0.5f);
+        }
+    }
+}
+
+Test(weight, any_stretch_of_elements_is_decoded_from_the_whole)
+{
+    const mc_grid grid = {.levels = mc_levels_int(4), .scale_dtype = MC_F32};
+    mc_weight_spec spec = quantized(grid, 6, 8, 4);
+    expect_decoded(spec);
+    spec.transposed = true;
+    expect_decoded(spec);
+    spec = quantized(grid, 6, 8, 8);
+    expect_decoded(spec);
+    spec = quantized(grid, 6, 8, 0); /* one scale in all */
+    expect_decoded(spec);
+    spec.transposed = true;
+    expect_decoded(spec);
+}

@@ -38,7 +38,7 @@ static void invert(const double *gram, double damp, double *inverse)
     }
 }
 
-/* Row j becomes what is left of it without columns 0..j - 1: by it GPTQ adds the error of column j. */
+/* Row j becomes what is left without columns 0..j - 1: GPTQ adds the error of column j by it. */
 static void eliminate(double *inverse)
 {
     for (size_t j = 0; j < N; j++)

@@ -188,6 +188,23 @@ with open(os.path.join(kept, parts[0]), "r+b") as file:
 code, err = wait(start(run, 1))
 cases.check("a step that was cut short is refused by name", code == 3 and parts[0] in err, f"exit {code}: {err}")
 
+stopped(run)
+step = os.path.join(kept, parts[0])
+with open(step, "rb") as file:
+    good = file.read()
+header = 8 + int.from_bytes(good[:8], "little")
+seen = []
+for i in range(16):
+    bad = bytearray(good)
+    bad[header * i // 16] ^= 1 << i % 8
+    with open(step, "wb") as file:
+        file.write(bad)
+    code, err = wait(start(run, 1))
+    seen.append(code)
+    if code == 0:
+        stopped(run)
+cases.check("flipped bits of a step's header: refused, or of no account", set(seen) <= {0, 3, 4, 6}, seen)
+
 clean()
 os.mkdir(kept)
 with open(os.path.join(kept, "mine.txt"), "w") as file:

@@ -23,7 +23,8 @@ void walk_case_open(walk_case *c, const char *model, const char *data, uint64_t 
     cr_assert_eq(mc_graph_prepare(c->model.graph, skip, keep(c), &c->graph, &c->err), MC_OK, "%s",
                  c->err.text);
     cr_assert_eq(mc_sites_find(c->graph, keep(c), &c->sites, &c->err), MC_OK);
-    cr_assert_eq(mc_dataset_open(data, &c->model, &how, &c->data, &c->err), MC_OK, "%s", c->err.text);
+    cr_assert_eq(mc_dataset_open(data, &c->model, &how, &c->data, &c->err), MC_OK, "%s",
+                 c->err.text);
     c->samples = (size_t)mc_dataset_samples(c->data);
     cr_assert_eq(mc_input_groups_find(c->graph, &c->sites, keep(c), &c->groups, &c->err), MC_OK);
     cr_assert_eq(mc_stages_find(c->graph, &c->sites, &c->groups, keep(c), &c->stages, &c->err),
@@ -65,8 +66,7 @@ static mc_status read_scaled(const mc_weights *from, const mc_tensor *t, uint64_
 {
     (void)err;
     const scaled_weights *s = (const scaled_weights *)from;
-    mc_to_f32(t->dtype, t->data + first * (mc_dtype_about(t->dtype)->bits / 8), out,
-              (size_t)count);
+    mc_to_f32(t->dtype, t->data + first * (mc_dtype_about(t->dtype)->bits / 8), out, (size_t)count);
     if (ends_so(t->name, s->ending))
         for (uint64_t i = 0; i < count; i++) out[i] *= s->factor;
     return MC_OK;

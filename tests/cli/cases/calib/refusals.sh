@@ -29,5 +29,5 @@ refused --w4a16 --calib text.txt --method gptq:damp=2
 refused --w4a16 --calib text.txt --method gptq:dampp=0.1
 refused --w4a16 --calib text.txt --method gtpq
 refused --w4a16 --calib text.txt --preset blanced
-refused --w4a16 --method cle+rtn
+refused --w4a16 --calib text.txt --method absorb+gptq
 rm tinylm; ls
