@@ -6,7 +6,7 @@ DEMO_MODEL := examples/tinylm/model.safetensors
 DEMO_DIR   := build/demo
 BIN        := build/release/mcompress
 
-.PHONY: all demo check interop fuzz bench bench_quantize bench_models bench_calibrate deps clean help
+.PHONY: all demo check interop fuzz bench bench_quantize bench_models bench_calibrate methods deps clean help
 
 all: | build ## build/release/mcompress; installs nothing
 	@cmake --preset release >build/.configure.log 2>&1 || { cat build/.configure.log; \
@@ -55,6 +55,13 @@ bench_calibrate: ## choosing codes with data on MODEL=, a Hugging Face folder
 	@cmake --build --preset release --target factor_speed
 	@python3 bench/calibrate_speed.py $(BIN) build/release/tests/factor_speed $(MODEL) --threads $(or $(THREADS),2) \
 	    --methods $(or $(METHODS),gptq) $(if $(CHECK),--check)
+
+methods: ## run the methods of docs/methods.md on ../shared (hours; goes on where it was) and write its tables
+	@$(MAKE) --no-print-directory all
+	@python3 bench/methods.py run $(BIN) $(or $(SHARED),../shared) --peer-python $(or $(PEER_PYTHON),build/venv/bin/python3) \
+	    --threads $(or $(THREADS),1) $(if $(ONLY),--only '$(ONLY)')
+	@python3 bench/methods.py table
+	@python3 bench/methods.py check
 
 deps: ## install the Debian packages that building and testing need, where missing
 	@sh cmake/install-deps.sh build test

@@ -40,15 +40,18 @@ W = {  # setting: options of the scheme
 NO_DATA = {"rtn", "mse", "hqq", "cle+rtn", "rotate+rtn", "batchnorm+rtn", "batchnorm+cle+rtn", "batchnorm+mse",
            "preset data-free", "preset mxfp4", "preset nvfp4", "preset w8a16"}
 
-# Every method on three settings, the strongest on all.
-ALL_METHODS = ("rtn", "mse", "hqq", "imatrix", "gptq", "gptaq", "adaround", "flexround", "compensate+imatrix", "compensate+gptq",
-               "compensate+gptq:rounds=3", "compensate+gptaq", "compensate+adaround", "compensate+gptq+bias", "logeq+gptq", "smoothquant+gptq",
-               "awq+imatrix", "awq+gptq", "rotate+gptq", "awq+compensate+gptq", "smoothquant:alpha=0+compensate+gptq", "rotate+compensate+gptq",
-               "preset data-free", "preset fast", "preset balanced", "preset best")
+# Every method on one setting, those that differ most on two more, the strongest on all.
+ALL_METHODS = (
+    "rtn", "mse", "hqq", "imatrix", "gptq", "gptaq", "adaround", "flexround", "compensate+imatrix", "compensate+gptq",
+    "compensate+gptq:rounds=3", "compensate+gptaq", "compensate+adaround", "compensate+gptq+bias", "logeq+gptq", "smoothquant+gptq",
+    "awq+imatrix", "awq+gptq", "cle+gptq", "rotate+gptq", "awq+compensate+gptq", "smoothquant:alpha=0+compensate+gptq",
+    "rotate+compensate+gptq", "preset data-free", "preset fast", "preset balanced", "preset best")
 STRONGEST = ("rtn", "mse", "imatrix", "gptq", "compensate+gptq", "preset best")
-FULL_TABLE = ("W4 g32 sym", "W3 g64 asym", "W2 g64 asym")
+MANY_METHODS = STRONGEST + ("hqq", "gptaq", "adaround", "compensate+gptaq", "compensate+adaround", "awq+compensate+gptq",
+                            "rotate+compensate+gptq")
+METHODS_OF = {"W4 g32 sym": ALL_METHODS, "W3 g64 asym": MANY_METHODS, "W2 g64 asym": MANY_METHODS}
 PRESETS_WITH_SCHEME = ("w8a16", "w8a8-dyn", "w4g128-fast", "w4g128", "w3g64", "w2g64", "w4a8-int", "w4a4", "kv4", "mxfp4", "nvfp4")
-DRAWN = ("imatrix", "gptq", "compensate+gptq", "preset best")
+DRAWN = ("imatrix", "gptq", "preset best")
 
 
 def suits(setting, method):
@@ -57,12 +60,12 @@ def suits(setting, method):
 
 def tinylm_rows():
     for setting, scheme in W.items():
-        for method in ALL_METHODS if setting in FULL_TABLE else STRONGEST:
+        for method in METHODS_OF.get(setting, STRONGEST):
             if suits(setting, method):
                 yield Row("tinylm", "tinylm", setting, scheme, method, samples=0 if method in NO_DATA else CALIBRATION_TOKENS)
         if setting != "W8 channel sym":
             yield Row("tinylm", "tinylm", setting, scheme, "gptq", ("--no-sequential",), CALIBRATION_TOKENS)
-    for setting in FULL_TABLE:
+    for setting in ("W4 g32 sym", "W2 g64 asym"):
         for method in DRAWN:
             for seed in (1, 2, 3):
                 yield Row("tinylm draws", "tinylm", setting, W[setting], method, (), CALIBRATION_TOKENS // 2, seed=seed)

@@ -42,7 +42,7 @@ mc_status mc_stats_partial_remove(const char *path, mc_err *err)
     mc_region region;
     MC_TRY(mc_region_open(&region, strlen(path) + 512, err));
     const char *folder = mc_format(&region.arena, "%s.partial", path);
-    const mc_status status = folder ? mc_folder_remove(folder, err) : mc_no_room(err, path);
+    const mc_status status = folder ? mc_folder_remove(folder, NULL, err) : mc_no_room(err, path);
     mc_region_close(&region);
     return status;
 }
@@ -128,7 +128,7 @@ static mc_status begin(mc_stats_out *o, mc_err *err)
 {
     MC_TRY(check_about(&o->about, err));
     MC_TRY(mc_out_check(o->path, o->options.replace, err));
-    if (!o->options.resume) MC_TRY(mc_folder_remove(o->folder, err));
+    if (!o->options.resume) MC_TRY(mc_folder_remove(o->folder, NULL, err));
     if (mkdir(o->folder, 0777) == 0) return MC_OK;
     if (errno != EEXIST) return mc_fail_errno(err, errno, "%s: cannot make the folder", o->folder);
     return adopt_parts(o, err);
@@ -452,7 +452,7 @@ mc_status mc_stats_out_commit(mc_stats_out *o, mc_err *err)
     }
     if (status == MC_OK) status = write_whole(o, &w, err);
     close_whole(&w);
-    if (status == MC_OK) status = mc_folder_remove(o->folder, err);
+    if (status == MC_OK) status = mc_folder_remove(o->folder, NULL, err);
     mc_stats_out_close(o);
     return status;
 }

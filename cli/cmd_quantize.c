@@ -34,7 +34,7 @@ static mc_status check_outputs(session *s, mc_err *err)
     const char *depfile = mc_depfile_name(o, &s->memory.arena);
     const char *const outputs[] = {o->arg[1], rejected, o->report, o->html, depfile, o->dump};
     const mc_path_list names = {outputs, sizeof outputs / sizeof outputs[0]};
-    MC_TRY(mc_outputs_check(&s->model, (mc_path_list){0}, names, err));
+    MC_TRY(mc_outputs_check(&s->model, (mc_path_list){&o->calib, 1}, names, err));
     MC_TRY(mc_out_check(o->arg[1], mc_may_replace(o, o->arg[1]), err));
     if (!o->requires || !rejected) return MC_OK;
     return mc_out_check(rejected, o->force || mc_is_our_container(rejected), err);
@@ -197,6 +197,16 @@ static char *report_json(const session *s)
     return mc_report_json(&s->result.report, true);
 }
 
+static void add_seconds_json(mc_json_out *out, const mc_made_seconds *seconds)
+{
+    mc_json_object(out, "calibration_seconds");
+    mc_json_num(out, "forward", seconds->forward);
+    mc_json_num(out, "moments", seconds->moments);
+    mc_json_num(out, "factors", seconds->factors);
+    mc_json_num(out, "codes", seconds->codes);
+    mc_json_end(out);
+}
+
 static char *summary_json(const session *s)
 {
     if (s->result.measured) return report_json(s);
@@ -220,13 +230,7 @@ static char *summary_json(const session *s)
     mc_json_num(out, "seconds", s->result.seconds);
     mc_json_num(out, "fsync_seconds", s->result.fsync_seconds);
     mc_json_u64(out, "peak_bytes", s->result.peak_bytes);
-    const mc_made_seconds *seconds = &s->result.made.seconds;
-    mc_json_object(out, "calibration_seconds");
-    mc_json_num(out, "forward", seconds->forward);
-    mc_json_num(out, "moments", seconds->moments);
-    mc_json_num(out, "factors", seconds->factors);
-    mc_json_num(out, "codes", seconds->codes);
-    mc_json_end(out);
+    if (made_of(s)) add_seconds_json(out, &s->result.made.seconds);
     mc_explain_json(&s->plan, made_of(s), out);
     mc_json_end(out);
     char *text = mc_json_done(out, true);

@@ -76,7 +76,8 @@ static mc_status refuse_idle(const mc_plan *plan, mc_err *err)
     if (!o->calib && o->max_tokens)
         return mc_fail(err, MC_E_USAGE, "--max-tokens is for calibration: --calib DATA");
     if (!o->calib && o->sequence != MC_SEQUENCE_UNSET)
-        return mc_fail(err, MC_E_USAGE, "--sequential is for calibration: --calib DATA");
+        return mc_fail(err, MC_E_USAGE, "%s is for calibration: --calib DATA",
+                       o->sequence == MC_SEQUENCE_NO ? "--no-sequential" : "--sequential");
     if (!o->calib && o->checkpoint)
         return mc_fail(err, MC_E_USAGE, "--checkpoint is for calibration: --calib DATA");
     if (o->act != MC_ACT_KIND_UNSET && !acts)

@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* It goes last: a folder without it is no checkpoint. */
+static const char run_name[] = "run.json";
+
 /* ---- which run ---- */
 
 static void add_data(mc_json_out *out, const mc_calibration *c)
@@ -133,7 +136,7 @@ static mc_status open_folder(const mc_checkpoint *k, const char *run, const char
     mc_status status = compare_texts(k, &map, run, text, err);
     mc_map_close(&map);
     if (status == MC_OK || !k->plan->options->force) return status;
-    MC_TRY(mc_folder_remove(k->folder, err));
+    MC_TRY(mc_folder_remove(k->folder, run_name, err));
     return begin_folder(k, run, text, err);
 }
 
@@ -155,7 +158,7 @@ mc_status mc_checkpoint_open(const mc_plan *plan, const mc_calibration *calibrat
         k->coded = MC_NEW(&self.arena, bool, plan->entries + 1);
         k->edits = MC_NEW(&self.arena, size_t, plan->entries + 1);
         k->chosen = MC_NEW(&self.arena, bool, calibration->sites.sites + 1);
-        const char *run = mc_format(&self.arena, "%s/run.json", folder);
+        const char *run = mc_format(&self.arena, "%s/%s", folder, run_name);
         if (!k->folder || !k->coded || !k->edits || !k->chosen || !run)
             status = mc_no_room(err, "a checkpoint");
         if (status == MC_OK) status = describe_run(k, &text, err);
@@ -179,7 +182,7 @@ void mc_checkpoint_close(mc_checkpoint *k)
 
 mc_status mc_checkpoint_remove(const mc_options *options, mc_err *err)
 {
-    return options->checkpoint ? mc_folder_remove(options->checkpoint, err) : MC_OK;
+    return options->checkpoint ? mc_folder_remove(options->checkpoint, run_name, err) : MC_OK;
 }
 
 bool mc_checkpoint_static(const mc_checkpoint *k, size_t site)

@@ -38,15 +38,17 @@ static void add_chain(mc_json_out *out, const mc_chain *chain)
 {
     const mc_quant_setup *rounding = &chain->rounding;
     add_link(out, "method", rounding->method->name, rounding->method->params, rounding->param);
-    mc_json_array(out, "transforms");
+    bool corrects = false;
+    for (size_t i = 0; mc_correction_at(i); i++) corrects |= chain->correct[i];
+    if (chain->transforms) mc_json_array(out, "transforms");
     for (size_t i = 0; i < chain->transforms; i++)
         add_link(out, NULL, chain->transform[i].transform->name,
                  chain->transform[i].transform->params, chain->transform[i].setup.param);
-    mc_json_end(out);
-    mc_json_array(out, "corrections");
+    if (chain->transforms) mc_json_end(out);
+    if (corrects) mc_json_array(out, "corrections");
     for (size_t i = 0; mc_correction_at(i); i++)
         if (chain->correct[i]) mc_json_text(out, NULL, mc_correction_at(i)->name);
-    mc_json_end(out);
+    if (corrects) mc_json_end(out);
 }
 
 static void add_calibration(mc_json_out *out, const mc_plan *plan)

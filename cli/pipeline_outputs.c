@@ -79,11 +79,12 @@ mc_status mc_write_depfile(const mc_options *o, const mc_model *model, mc_arena 
 {
     if (!o->depfile) return MC_OK;
     const char *path = mc_depfile_name(o, &scratch);
-    const char **inputs = MC_NEW(&scratch, const char *, model->sources + 1);
+    const char **inputs = MC_NEW(&scratch, const char *, model->sources + 2);
     if (!path || !inputs) return mc_no_room(err, "the depfile");
 
     const mc_source *archive = mc_model_source(model, "archive");
-    const size_t files = archive ? 1 : model->sources; /* its members are no files to make */
+    size_t files = archive ? 1 : model->sources; /* its members are no files to make */
     for (size_t i = 0; i < files; i++) inputs[i] = archive ? archive->path : model->source[i].path;
+    if (o->calib) inputs[files++] = o->calib;
     return mc_depfile_write(path, o->arg[1], inputs, files, err);
 }

@@ -277,6 +277,10 @@ static mc_status transform(transforming *t, mc_err *err)
     MC_TRY(mc_edits_open(c->model, &t->edited.arena, &t->before, err));
     MC_TRY(begin_all(t, err));
     if (looks) MC_TRY(c->data ? walk_groups(t, err) : known_groups(t, err));
+    if (t->kv_hadamard && coding->plan->kv.bits >= 16)
+        return mc_fail(err, MC_E_USAGE,
+                       "r3=1 rotates keys for a quantized cache; the scheme leaves "
+                       "the cache as it is (take --w4a8kv8)");
     coding->made->kv.hadamard = t->kv_hadamard;
     return MC_OK;
 }

@@ -89,8 +89,9 @@ bool mc_same_place(const char *a, const char *b);
 /* Whether mc_out_open() would refuse the name, with the same errors. Nothing is created. */
 mc_status mc_out_check(const char *path, bool replace, mc_err *err);
 
-/* Removes a folder of files, whatever they are; none is fine. MC_E_IO: a folder is in it. */
-mc_status mc_folder_remove(const char *path, mc_err *err);
+/* Removes a folder of files, whatever they are, the one called `last` (or NULL) behind all others;
+ * no folder is fine. MC_E_IO: a folder is in it. */
+mc_status mc_folder_remove(const char *path, const char *last, mc_err *err);
 
 /* Writes a small file whole and atomically, in place of what is there. */
 enum {

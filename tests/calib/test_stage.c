@@ -188,7 +188,7 @@ Test(stage, drawn_numbers_are_no_constants)
     find(two("MatMul", two("Mul", h, r, "m"), matrix("w2"), "y"));
     cr_expect_not(stages.constant[r]);
     expect_stage(0, "r", "", "r");
-    expect_stage(1, "h hr m", "x r", "m");
+    expect_stage(1, "h hr m", "r x", "m");
     expect_stage(2, "y", "m", "");
 }
 

@@ -89,6 +89,13 @@ static mc_nd copied(walk_case *c, const mc_nd *nd)
     return copy;
 }
 
+static void take_input(walk_case *c, const mc_run *run, size_t group, size_t sample, mc_nd *out)
+{
+    const mc_nd *x = mc_run_value(run, c->groups.group[group].value);
+    cr_assert_not_null(x);
+    out[group * c->samples + sample] = copied(c, x);
+}
+
 /* Behind each step its node's inputs are still there. */
 static void run_plain(walk_case *c, mc_run *run, size_t sample, mc_nd *out)
 {
@@ -100,25 +107,26 @@ static void run_plain(walk_case *c, mc_run *run, size_t sample, mc_nd *out)
     cr_assert_eq(mc_dataset_sample(c->data, sample, &loan, input, &c->err), MC_OK);
     for (size_t i = 0; i < c->graph->inputs; i++) in[i] = &input[i];
     cr_assert_eq(mc_run_begin(run, in, c->graph->inputs, &c->err), MC_OK, "%s", c->err.text);
+    for (size_t g = 0; g < c->groups.groups; g++) /* computed when the executor opened */
+        if (c->stages.constant[c->groups.group[g].value]) take_input(c, run, g, sample, out);
     for (mc_id node = 0; node != MC_NONE;) {
         cr_assert_eq(mc_run_step(run, &node, &c->err), MC_OK, "%s", c->err.text);
-        for (size_t g = 0; node != MC_NONE && g < c->groups.groups; g++) {
-            if (c->groups.group[g].first != node) continue;
-            const mc_nd *x = mc_run_value(run, c->groups.group[g].value);
-            cr_assert_not_null(x);
-            out[g * c->samples + sample] = copied(c, x);
-        }
+        for (size_t g = 0; node != MC_NONE && g < c->groups.groups; g++)
+            if (c->groups.group[g].first == node) take_input(c, run, g, sample, out);
     }
 }
 
-mc_nd *walk_case_plain(walk_case *c, const mc_weights *weights)
+mc_nd *walk_case_plain(walk_case *c, const mc_weights *weights, const mc_act_spec *act)
 {
     mc_exec *exec = NULL;
     mc_run *run = NULL;
     const mc_exec_options how = {.name = "plain",
                                  .weights = weights,
                                  .cache_bytes = UINT64_MAX,
+                                 .numerics = act ? MC_NUMERICS_FAKE_QUANT : MC_NUMERICS_FLOAT,
                                  .activation_bits = 16,
+                                 .sites = &c->sites,
+                                 .act = act,
                                  .keep_inputs = true};
     mc_nd *out = MC_NEW(keep(c), mc_nd, c->groups.groups * c->samples + 1);
     cr_assert_not_null(out);

@@ -2,7 +2,7 @@
 # What calibrate does not do, and what its files do not stand in for.
 # shellcheck source=tests/cli/cases/tiny_models.sh
 . "$MC_CASES/tiny_models.sh"
-models=$MC_CASES/../../../examples
+models=$MC_SOURCE_DIR/examples
 
 refuse() {
     echo "calibrate $*" | sed "s|$models|MODELS|g"

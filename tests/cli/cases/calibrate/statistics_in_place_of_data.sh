@@ -1,6 +1,6 @@
 #!/bin/sh
 # quantize --calib with a file of statistics: what it cannot do with it, it says.
-models=$MC_CASES/../../../examples
+models=$MC_SOURCE_DIR/examples
 mnist=$models/mnist/mnist.onnx
 mcompress calibrate --quiet --no-fsync --data "$models/mnist/eval.npz" --max-tokens 64 "$mnist" m.stats || exit
 mcompress calibrate --quiet --no-fsync --data "$models/mnist/eval.npz" --max-tokens 64 --no-gram "$mnist" lean.stats || exit
