@@ -6,8 +6,6 @@
 #include "cli/pipeline_budget.h"
 #include "quant/compensate.h"
 
-#include <string.h>
-
 enum {
     PROGRAM = 40 << 20, /* code, libraries and their buffers, tables */
     SAMPLE = 16 << 20,  /* operators' scratch of a thread */
@@ -159,15 +157,21 @@ static uint64_t coding(const mc_plan *plan, const mc_calibration *c, size_t site
     return bytes + mc_compensate_prepare_bytes(n) + count * sizeof(double);
 }
 
-static uint64_t largest_coding(const mc_plan *plan, const mc_calibration *c)
+static mc_status largest_coding(const mc_plan *plan, const mc_calibration *c, uint64_t *out,
+                                mc_err *err)
 {
-    uint64_t all = 0;
-    for (size_t s = 0; s < c->sites.sites; s++)
-        for (size_t e = 0; e < plan->entries; e++)
-            if (plan->entry[e].setup &&
-                strcmp(plan->entry[e].tensor->name, c->sites.site[s].weight->name) == 0)
-                most(&all, coding(plan, c, s, e));
-    return all;
+    mc_region room;
+    MC_TRY(mc_region_open(&room, (plan->entries + 1) * sizeof(size_t) + 4096, err));
+    size_t *place = MC_NEW(&room.arena, size_t, plan->entries + 1); /* of each of the tensors */
+    for (size_t e = 0; place && e < plan->entries; e++)
+        place[plan->entry[e].tensor - plan->model->tensor] = e;
+    for (size_t s = 0; place && s < c->sites.sites; s++) {
+        const mc_tensor *t = mc_model_find(plan->model, c->sites.site[s].weight->name);
+        const size_t e = t ? place[t - plan->model->tensor] : SIZE_MAX;
+        if (t && plan->entry[e].setup) most(out, coding(plan, c, s, e));
+    }
+    mc_region_close(&room);
+    return place ? MC_OK : mc_no_room(err, "an estimate");
 }
 
 /* ---- decisions ---- */
@@ -198,7 +202,8 @@ mc_status mc_memory_of_quantize(mc_plan *plan, const mc_calibration *c, unsigned
     const bool two = plan->sequential && (mc_chain_wants(&plan->chain) & MC_QUANT_CROSS) != 0;
     const bool rounds = plan->container.numerics.activation_bits < 16;
     if (c->data) MC_TRY(mc_memory_of_walk(c, two ? 2 : 1, threads, &walk, err));
-    uint64_t group = largest_coding(plan, c);
+    uint64_t group = 0;
+    MC_TRY(largest_coding(plan, c, &group, err));
     most(&group, walk.stage);
     const bool compensates = plan->chain.correct[MC_CORRECTION_compensate];
     const sums s = {.streams = walk.streams + (rounds ? walk.input * (two ? 2 : 1) : 0),

@@ -276,6 +276,9 @@ mc_status mc_weight_load(const unsigned char *from, mc_weight_spec *spec, mc_wei
                mc_all_zero(from + MCPK_W_GROUP, 8) && mc_all_zero(from + MCPK_W_SUPER, 4);
     if (!zero) return mc_fail(err, MC_E_MISMATCH, "an unused field is not zero");
     spec->edited = from[MCPK_W_FLAGS] & MCPK_WEIGHT_EDITED;
+    if (form == MC_FORM_DENSE && spec->edited && dtype != MC_F32)
+        return mc_fail(err, MC_E_MISMATCH, "edited numbers are %s, allowed: F32",
+                       mc_dtype_about((mc_dtype)dtype)->name);
     return form == MC_FORM_QUANTIZED ? load_grid(from, spec, err) : MC_OK;
 }
 

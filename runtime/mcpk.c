@@ -312,7 +312,7 @@ static int check_shape(const mcpk_weight *w)
     return w->rows <= most && w->cols <= most && w->rows * w->cols == product;
 }
 
-/* What form and number of dimensions leave unused in the record. */
+/* What form and number of dimensions leave unused in the record; edited dense numbers are F32. */
 static int unused_is_zero(const uint8_t *p, unsigned ndim, unsigned form)
 {
     const unsigned dims_end = MCPK_W_DIM + 8 * ndim;
@@ -322,6 +322,7 @@ static int unused_is_zero(const uint8_t *p, unsigned ndim, unsigned form)
     return form != MCPK_FORM_DENSE ||
            (is_zero(p + MCPK_W_LEVELS, MCPK_W_FLAGS - MCPK_W_LEVELS) &&
             (p[MCPK_W_FLAGS] & ~MCPK_WEIGHT_EDITED) == 0 && p[MCPK_W_SUB_BITS] == 0 &&
+            (p[MCPK_W_FLAGS] == 0 || p[MCPK_W_DTYPE] == MCPK_F32) &&
             is_zero(p + MCPK_W_GROUP, 8) && is_zero(p + MCPK_W_SUPER, 4));
 }
 

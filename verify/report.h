@@ -57,6 +57,9 @@ typedef struct {
     mc_tensor_report *tensor;
     size_t tensors;
     size_t quantized; /* tensors */
+    size_t edited;    /* of those: a transform changed them together with others, and their errors
+                         by themselves mean nothing. Figures over all tensors' errors are then NaN:
+                         gates on them fail */
     const size_t *worst_first; /* their indices: quantized ones by rising SQNR, then carried ones */
     /* Like against like: the files with weights plus those that the container carries along. */
     uint64_t source_bytes, container_bytes;

@@ -367,7 +367,7 @@ static void add_scatter_grid(mc_text *to, const frame *f)
 
 void mc_page_scatter(mc_text *to, const mc_report *report)
 {
-    if (report->quantized < FEWEST_DOTS) return;
+    if (report->quantized < FEWEST_DOTS || report->edited > 0) return;
     const frame f = scatter_frame(report);
 
     mc_text_add(

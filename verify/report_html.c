@@ -198,6 +198,16 @@ static void add_size_tiles(mc_text *to, const mc_report *r)
 static void add_error_tiles(mc_text *to, const mc_report *r)
 {
     if (r->quantized == 0) return;
+    if (r->edited > 0) {
+        begin_tile(to, "Edited");
+        mc_text_addf(to,
+                     "%zu</b> of the quantized tensors, by transforms: errors of tensors are "
+                     "not measured; zeros: ",
+                     r->edited);
+        mc_out_share(to, r->zeros);
+        end_tile(to);
+        return;
+    }
     begin_tile(to, "Worst tensor");
     mc_out_db(to, r->min_tensor_sqnr_db);
     mc_text_add(to, "</b> ");

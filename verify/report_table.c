@@ -68,7 +68,7 @@ static void add_errors(mc_text *to, const mc_tensor_report *t)
     if (t->sqnr_db == (double)INFINITY)
         mc_text_add(to, "exact");
     else
-        mc_text_add_fixed(to, t->sqnr_db, 2);
+        mc_out_fixed_or_dash(to, t->sqnr_db, 2);
     mc_text_add(to, "</td>");
     begin_cell(to, t->relative_error, "n");
     mc_out_share(to, t->relative_error);
@@ -79,11 +79,11 @@ static void add_errors(mc_text *to, const mc_tensor_report *t)
         mc_out_real(to, t->max_abs_error);
         mc_text_add(to, "</span>");
     } else {
-        mc_out_real(to, t->max_abs_error);
+        mc_out_real_or_dash(to, t->max_abs_error);
     }
     mc_text_add(to, "</td>");
     begin_cell(to, t->cosine, "n m");
-    mc_text_add_fixed(to, t->cosine, 5);
+    mc_out_fixed_or_dash(to, t->cosine, 5);
     mc_text_add(to, "</td>");
 }
 

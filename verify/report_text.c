@@ -94,17 +94,18 @@ static void add_sizes(mc_text *to, const mc_report *r)
     mc_text_add(to, ")\n");
 }
 
-static void add_figures(mc_text *to, const mc_report *r)
+static void add_edited(mc_text *to, const mc_report *r)
 {
-    mc_lines_begin(to, "weights");
-    mc_out_grouped(to, r->parameters);
-    mc_text_addf(to, " in %zu tensor%s: %zu quantized, %zu carried unchanged\n", r->tensors,
-                 r->tensors == 1 ? "" : "s", r->quantized, r->tensors - r->quantized);
-    if (r->quantized == 0) return;
+    mc_lines_begin(to, "edited");
+    mc_text_addf(to,
+                 "%zu of the quantized tensors, by transforms: errors of tensors are not "
+                 "measured\n",
+                 r->edited);
+    mc_lines_begin(to, "codes");
+}
 
-    mc_lines_begin(to, "bits/weight");
-    mc_text_add_fixed(to, r->bits_per_weight, 3);
-    mc_text_add(to, "  with scales, offsets and tables\n");
+static void add_errors(mc_text *to, const mc_report *r)
+{
     mc_lines_begin(to, "SQNR");
     mc_out_db(to, r->min_tensor_sqnr_db);
     mc_text_add(to, " worst");
@@ -123,7 +124,25 @@ static void add_figures(mc_text *to, const mc_report *r)
     mc_text_add(to, " largest relative of a tensor\n");
     mc_lines_begin(to, "clipped");
     mc_out_share(to, r->clipped);
-    mc_text_add(to, " of the quantized weights; zeros ");
+    mc_text_add(to, " of the quantized weights; ");
+}
+
+static void add_figures(mc_text *to, const mc_report *r)
+{
+    mc_lines_begin(to, "weights");
+    mc_out_grouped(to, r->parameters);
+    mc_text_addf(to, " in %zu tensor%s: %zu quantized, %zu carried unchanged\n", r->tensors,
+                 r->tensors == 1 ? "" : "s", r->quantized, r->tensors - r->quantized);
+    if (r->quantized == 0) return;
+
+    mc_lines_begin(to, "bits/weight");
+    mc_text_add_fixed(to, r->bits_per_weight, 3);
+    mc_text_add(to, "  with scales, offsets and tables\n");
+    if (r->edited > 0)
+        add_edited(to, r);
+    else
+        add_errors(to, r);
+    mc_text_add(to, "zeros ");
     mc_out_share(to, r->zeros);
     mc_text_add(to, "\n");
 }
@@ -154,11 +173,13 @@ static void add_tensor(mc_text *cells, const mc_tensor_report *t)
     mc_text_add(cells, "\t");
     if (t->sqnr_db == (double)INFINITY)
         add_cell(cells, "exact");
+    else if (isnan(t->sqnr_db))
+        add_cell(cells, "–");
     else
         add_number(cells, t->sqnr_db, 2);
     mc_out_share(cells, t->relative_error);
     mc_text_add(cells, "\t");
-    mc_out_real(cells, t->max_abs_error);
+    mc_out_real_or_dash(cells, t->max_abs_error);
     mc_text_add(cells, "\t");
     mc_out_share(cells, t->clipped);
     mc_text_add(cells, "\t");

@@ -69,6 +69,7 @@ static void count_quantized(const mc_tensor_report *t, figures *sum, mc_report *
     r->quantized_parameters += t->count;
     sum->bytes += t->bytes;
     sum->zeros += t->zeros * count;
+    r->edited += t->spec->edited;
     if (t->spec->edited) return; /* there is nothing to hold it against */
     sum->compared += t->count;
     sum->clipped += t->clipped * count;
@@ -98,6 +99,10 @@ static void sum_up(mc_report *r)
     r->bits_per_weight = count > 0 ? 8.0 * (double)sum.bytes / count : (double)NAN;
     r->clipped = sum.compared > 0 ? sum.clipped / (double)sum.compared : 0.0;
     r->zeros = count > 0 ? sum.zeros / count : 0.0;
+    if (r->edited == 0) return;
+    r->min_tensor_sqnr_db = r->mean_tensor_sqnr_db = (double)NAN;
+    r->max_abs_error = r->max_relative_error = r->clipped = (double)NAN;
+    r->worst_tensor = NULL;
 }
 
 /* ---- order ---- */

@@ -158,6 +158,7 @@ class Weight:
         need(self.rows * self.cols == product, "rows x columns is not the product of the dimensions")
         if self.form == 1:
             need(record[17:20] == bytes(3) and self.flags & ~8 == 0 and record[21] == 0 and self.group == 0 and self.super == 0, "unused fields")
+            need(not self.flags & 8 or self.dtype == 1, "edited numbers that are not F32")
         else:
             self.check_grid()
 
