@@ -137,6 +137,19 @@ static bool was_said(const bool *said, size_t place)
     return false;
 }
 
+/* Does an option of a preset mean nothing beside what the command line says? Then that overrules it,
+ * too. A preset's scheme stands in front of its other options. */
+static bool is_idle(const mc_options *o, const mc_option *option)
+{
+    const char *name = option->name ? option->name : "";
+    const bool floats = o->activation_bits == 0 || o->activation_bits >= 16;
+    if (strcmp(name, "zero") == 0) return o->symmetry == MC_SYM;
+    if (strcmp(name, "act") == 0) return floats;
+    if (strcmp(name, "observer") == 0)
+        return floats || o->act_per_channel || o->act == MC_ACT_KIND_DYNAMIC;
+    return false;
+}
+
 /* The options of a preset, as far as the command line has not said the same itself. */
 static mc_status take_preset(parser *p, const char *name, mc_err *err)
 {
@@ -149,7 +162,7 @@ static mc_status take_preset(parser *p, const char *name, mc_err *err)
     for (char *word; (word = strtok_r(rest, " ", &rest));) {
         size_t place = 0;
         const mc_option *option = find_long(word + 2, strcspn(word + 2, "="), &place);
-        if (option && was_said(said, place)) continue;
+        if (option && (was_said(said, place) || is_idle(p->to.out, option))) continue;
         if (take_option(p, word, err) != MC_OK) return mc_wrap(err, "--preset %s", name);
     }
     return MC_OK;
@@ -236,13 +249,12 @@ mc_status mc_options_parse(int argc, char **argv, mc_arena *mem, mc_options *out
             MC_TRY(take_option(&p, text, err));
     }
 
-    if (out->preset) MC_TRY(take_preset(&p, out->preset, err));
-
     if (out->version) out->command = &mc_cmd_version;
     if (out->help && !out->command) out->command = &mc_cmd_help;
     if (out->help || out->version) return MC_OK;
     if (!out->command) return mc_fail(err, MC_E_USAGE, "no command; 'mcompress help' lists all");
     MC_TRY(check_taken(&p, err));
+    if (out->preset) MC_TRY(take_preset(&p, out->preset, err));
     MC_TRY(check_together(out, err));
     return check_args(out, err);
 }

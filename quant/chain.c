@@ -68,6 +68,10 @@ static mc_status add_method(mc_chain *chain, const mc_quant_method *method, cons
     if (chain->rounding.method)
         return mc_fail(err, MC_E_USAGE, "%s and %s both choose codes; a chain has one such method",
                        chain->rounding.method->name, method->name);
+    for (size_t i = 0; i < MC_CORRECTION_COUNT; i++)
+        if (chain->correct[i] && !corrections[i].before)
+            return mc_fail(err, MC_E_USAGE, "%s comes after codes were chosen, behind %s",
+                           corrections[i].name, method->name);
     chain->rounding.method = method;
     memcpy(chain->rounding.param, setup->param, sizeof chain->rounding.param);
     return MC_OK;
@@ -94,6 +98,10 @@ static mc_status add_transform(mc_chain *chain, const mc_transform *transform,
     if (chain->rounding.method)
         return mc_fail(err, MC_E_USAGE, "%s is a transform and stands in front of %s",
                        transform->name, chain->rounding.method->name);
+    for (size_t i = 0; i < MC_CORRECTION_COUNT; i++)
+        if (chain->correct[i])
+            return mc_fail(err, MC_E_USAGE, "%s is a transform and stands in front of %s",
+                           transform->name, corrections[i].name);
     for (size_t i = 0; i < chain->transforms; i++)
         MC_TRY(check_pair(chain->transform[i].transform, transform, err));
     if (chain->transforms == MC_CHAIN_TRANSFORMS)
