@@ -145,7 +145,10 @@ static void add_json(mc_json_out *out, const told *t)
 {
     mc_json_object(out, NULL);
     mc_json_text(out, "name", t->entry->tensor->name);
-    mc_scheme_json(t->spec, out);
+    if (t->spec->form == MC_FORM_QUANTIZED)
+        mc_scheme_json(t->spec, out);
+    else
+        mc_json_text(out, "kept_as", mc_dtype_about(t->spec->dtype)->name);
     if (t->entry->why) mc_json_text(out, "rule", t->entry->why);
     mc_json_bool(out, "fallback", t->entry->fallback);
     if (t->setup) mc_json_text(out, "method", t->setup->method->name);

@@ -137,8 +137,8 @@ static bool was_said(const bool *said, size_t place)
     return false;
 }
 
-/* Does an option of a preset mean nothing beside what the command line says? Then that overrules it,
- * too. A preset's scheme stands in front of its other options. */
+/* Does an option of a preset mean nothing beside what the command line says? Then that overrules
+ * it, too. A preset's scheme stands in front of its other options. */
 static bool is_idle(const mc_options *o, const mc_option *option)
 {
     const char *name = option->name ? option->name : "";

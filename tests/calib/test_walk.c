@@ -331,7 +331,8 @@ Test(walk, two_streams_have_weights_of_their_own)
 
 /* ---- activations ---- */
 
-/* The main stream is rounded where a site says so at the moment that it runs; the float one never. */
+/* The main stream is rounded where a site says so at the moment that it runs, the float one
+ * never. */
 Test(walk, rounds_the_main_stream_as_sites_say)
 {
     open_toy(chain(), "y");

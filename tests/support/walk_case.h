@@ -36,8 +36,8 @@ typedef struct {
 } scaled_weights;
 scaled_weights scaled_weights_of(const char *ending, float factor);
 
-/* Copies of every group's input, of all samples: nd[group * samples + sample], in the region. `act`,
- * of each site, NULL: activations are floats. */
+/* Copies of every group's input, of all samples: nd[group * samples + sample], in the region.
+ * `act`, of each site, NULL: activations are floats. */
 mc_nd *walk_case_plain(walk_case *c, const mc_weights *weights, const mc_act_spec *act);
 
 /* One stream of a walk, of the model's name, stages, data and samples; the rest as given. */
